@@ -1,0 +1,12 @@
+/** Something about a session that an operator may want to know. Holds ids and counts, never a token, hash or value. */
+export type SessionEvent =
+  /** A stored row could not be read as a session: it counts as anonymous. */
+  | { readonly type: 'unreadable'; readonly id: string }
+  /** A stored key does not fit the `schema`: the request does not see it, the row keeps it. */
+  | { readonly type: 'invalid-key'; readonly id: string; readonly key: string; readonly constraints: readonly string[] }
+  /** The request carried cookies of two live sessions: it counts as anonymous. */
+  | { readonly type: 'duplicate-cookie'; readonly ids: readonly string[] }
+  /** The store failed; `reason` is an SQLSTATE, an errno or `deadline`. */
+  | { readonly type: 'store-failed'; readonly operation: string; readonly reason: string }
+  /** Expired rows were deleted. */
+  | { readonly type: 'cleanup'; readonly deleted: number; readonly milliseconds: number };

@@ -1,0 +1,412 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  describeError,
+  isSessionFault,
+  SessionStoreError,
+  type SessionErrorCode,
+  type SessionFault,
+  type StoreFailure,
+} from './errors.js';
+import { checkKey, JsonProfileError, serialize } from './json-profile.js';
+import { lifetimeOf } from './resolve-options.js';
+import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
+import { SessionRow, type AtomicAnswer } from './session-row.js';
+import { SessionLimitError, SessionValues } from './session-values.js';
+import type { LoginOptions, Session } from './session.js';
+import type { AtomicOperation, Delta } from './store.js';
+
+const FLASH = '$flash';
+const NOTHING: Delta = { set: {}, unset: [] };
+
+/** Attempts of `update(key, fn)` before it answers 409, and the longest pause before the next one, in milliseconds. */
+const UPDATE_ATTEMPTS = 12;
+const UPDATE_PAUSE = 100;
+
+const STORE_CODES: Record<StoreFailure, SessionErrorCode> = {
+  unavailable: 'SESSION_UNAVAILABLE',
+  unknown: 'SESSION_OUTCOME_UNKNOWN',
+  conflict: 'SESSION_CONFLICT',
+  refused: 'SESSION_FAILED',
+};
+
+type FlashMessages = Record<string, unknown[]>;
+
+/** The session of one request: its values in memory, its row behind, and the operations between them in call order. */
+export class RequestSession implements Session {
+  readonly #context: SessionContext;
+  readonly #row: SessionRow;
+  readonly #failure: SessionFault | undefined;
+  readonly #wasNew: boolean;
+  #values: SessionValues;
+  #isLookedAt = false;
+  #isClosed = false;
+  /** The last operation that was started, while any runs. */
+  #running: Promise<unknown> | undefined;
+  #rejected: SessionFault | undefined;
+
+  constructor(context: SessionContext, origin: Origin) {
+    this.#context = context;
+    this.#row = new SessionRow(context, origin);
+    this.#failure = origin.status === 'failed' ? origin.failure : undefined;
+    this.#wasNew = origin.status !== 'live';
+    this.#values = this.#valuesOf(origin.status === 'live' ? origin.session.data : undefined);
+  }
+
+  get isNew(): boolean {
+    this.#look();
+    return this.#wasNew;
+  }
+
+  get id(): string {
+    this.#throwFailure();
+    return this.#row.id;
+  }
+
+  get userId(): string | undefined {
+    this.#look();
+    return this.#row.userId;
+  }
+
+  get expiresAt(): Date | undefined {
+    this.#look();
+    return this.#row.expiresAt;
+  }
+
+  get(key: string, fallback?: unknown): any {
+    this.#look();
+    const value = isReserved(key) ? undefined : this.#values.get(key);
+    return value === undefined ? fallback : value;
+  }
+
+  has(key: string): boolean {
+    this.#look();
+    return !isReserved(key) && this.#values.has(key);
+  }
+
+  keys(): string[] {
+    this.#look();
+    return this.#values.keys().filter((key) => !isReserved(key));
+  }
+
+  entries(): [string, any][] {
+    return this.keys().map((key) => [key, this.#values.get(key)]);
+  }
+
+  set(key: string, value: unknown): void {
+    this.#openForChange();
+    this.#checkKey(key);
+    if (value === undefined) return this.#values.delete(key);
+    this.#checkSchema(key, value);
+    this.#values.set(key, value);
+  }
+
+  delete(key: string): void {
+    this.#openForChange();
+    if (!isReserved(key)) this.#values.delete(key);
+  }
+
+  clear(): void {
+    this.#openForChange();
+    this.#values.clear();
+  }
+
+  pull(key: string): any {
+    const value = this.get(key);
+    this.delete(key);
+    return value;
+  }
+
+  flash(kind: string, message: unknown): void;
+  flash(kind: string): unknown[];
+  flash(kind: string, message?: unknown): unknown[] | void {
+    this.#look();
+    this.#openForChange();
+    this.#checkKey(kind);
+    const { [kind]: messages = [], ...others } = (this.#values.get(FLASH) ?? {}) as FlashMessages;
+    if (message !== undefined) return this.#values.set(FLASH, { ...others, [kind]: [...messages, message] });
+    if (messages.length === 0) return [];
+    if (Object.keys(others).length > 0) this.#values.set(FLASH, others);
+    else this.#values.delete(FLASH);
+    return messages;
+  }
+
+  save(): Promise<void> {
+    return this.#run('save', async () => {
+      const delta = this.#delta();
+      if (delta) await this.#write(delta);
+    });
+  }
+
+  touch(): Promise<void> {
+    return this.#run('touch', () => this.#row.touch(0));
+  }
+
+  regenerate(): Promise<void> {
+    return this.#runWithCookie('regenerate', async () => {
+      const delta = this.#delta() ?? NOTHING;
+      await this.#row.renew(delta);
+      this.#values.accept(delta);
+    });
+  }
+
+  login(userId: string, options: LoginOptions = {}): Promise<void> {
+    return this.#runWithCookie('login', async () => {
+      if (typeof userId !== 'string' || userId === '' || userId.length > 255) {
+        throw this.#error('SESSION_VALUE', 'login() needs the user id as text of 1 to 255 characters');
+      }
+      serialize(userId, 'the user id', this.#context.options);
+      const keep = options.keep ?? [];
+      const delta = this.#delta(keep) ?? NOTHING;
+      await this.#row.renew(delta, { userId, keep, ...lifetimeOf(this.#context.options, options) });
+      this.#values.accept(delta);
+      this.#values.retain(keep);
+    });
+  }
+
+  destroy(): Promise<void> {
+    return this.#runWithCookie('destroy', async () => {
+      await this.#row.remove();
+      this.#values = this.#valuesOf(undefined);
+    });
+  }
+
+  increment(key: string, by = 1): Promise<number> {
+    return this.#run('increment', async () => {
+      if (!Number.isFinite(by)) throw this.#error('SESSION_VALUE', 'increment() needs a finite number to add');
+      const answer = await this.#apply({ kind: 'increment', key, by });
+      if (answer.status === 'applied') return Number(answer.value);
+      throw this.#error('SESSION_VALUE', `increment() needs a number within ±(2^53 - 1) at $.${key}`);
+    });
+  }
+
+  append(key: string, ...items: unknown[]): Promise<number> {
+    return this.#run('append', async () => {
+      const answer = await this.#apply({ kind: 'append', key, items: this.#serialize(key, items) });
+      if (answer.status === 'applied') return (JSON.parse(answer.value!) as unknown[]).length;
+      throw this.#error('SESSION_VALUE', `append() needs an array at $.${key}, and room for more (maxBytes)`);
+    });
+  }
+
+  setIfAbsent(key: string, value: unknown): Promise<boolean> {
+    return this.#run('setIfAbsent', async () => {
+      this.#checkSchema(key, value);
+      const answer = await this.#apply({ kind: 'setIfAbsent', key, value: this.#serialize(key, value) });
+      if (answer.status === 'unfit' && answer.value === undefined) throw this.#noRoom('setIfAbsent', key);
+      return answer.status === 'applied';
+    });
+  }
+
+  take(key: string): Promise<any> {
+    return this.#run('take', async () => {
+      this.#checkKey(key);
+      // Nothing to take, and nothing to insert for it.
+      if (!this.#row.exists && !this.#values.has(key)) return undefined;
+      const answer = await this.#apply({ kind: 'take', key });
+      return answer.status === 'applied' ? parse(answer.value) : undefined;
+    });
+  }
+
+  update(key: string, fn: (current: any) => unknown): Promise<any> {
+    return this.#run('update', async () => {
+      for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
+        await this.#saveKey(key);
+        const read = await this.#row.read(key);
+        const current = read ? parse(read.value) : this.#values.get(key);
+        const next = await fn(current);
+        if (next === undefined && current === undefined) return undefined;
+        if (next !== undefined) this.#checkSchema(key, next);
+        const value = next === undefined ? undefined : this.#serialize(key, next);
+        const version = read?.version ?? 0;
+        const answer = await this.#apply({ kind: 'compareAndSet', key, value, version });
+        if (answer.status === 'applied') return parse(answer.value);
+        if (answer.version === version) throw this.#noRoom('update', key);
+        await delay(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));
+      }
+      throw this.#error('SESSION_CONFLICT');
+    });
+  }
+
+  /** Whether the request depends on its session: decides about `Vary` and the touch. */
+  get isLookedAt(): boolean {
+    return this.#isLookedAt;
+  }
+
+  /** Why the session could not be loaded, if it could not. */
+  get failure(): SessionFault | undefined {
+    return this.#failure;
+  }
+
+  /** The first operation that failed, awaited or not. */
+  get rejected(): SessionFault | undefined {
+    return this.#rejected;
+  }
+
+  get cookie(): CookieInstruction {
+    return this.#row.cookie;
+  }
+
+  /** Whether there is a session, for those who cannot go on without one. */
+  get exists(): boolean {
+    this.#look();
+    return this.#row.exists;
+  }
+
+  /** The response begins: from now on nothing that needs a cookie or another write at the edge. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Settles with the operations that were started; `undefined` where none runs. Never rejects. */
+  get running(): Promise<unknown> | undefined {
+    return this.#running;
+  }
+
+  /** Writes what the request changed and did not save, or moves the expiry; `undefined` where there is nothing to do. */
+  writeRest(): Promise<void> | undefined {
+    if (this.#failure) return undefined;
+    let delta: Delta | undefined;
+    try {
+      delta = this.#delta();
+    } catch (error) {
+      return Promise.reject(this.#translate('save', error));
+    }
+    if (delta) return this.#translated('save', () => this.#write(delta));
+    return this.#isLookedAt && this.#row.isTouchDue ? this.#touchQuietly() : undefined;
+  }
+
+  /** A touch that fails is an event and nothing more: the response does not depend on it. */
+  async #touchQuietly(): Promise<void> {
+    try {
+      await this.#row.touch();
+    } catch (error) {
+      if (!(error instanceof SessionStoreError)) throw error;
+      this.#context.emit({ type: 'store-failed', operation: 'touch', reason: error.reason });
+    }
+  }
+
+  /** For operations whose outcome the browser has to be told. */
+  #runWithCookie<R>(operation: string, work: () => Promise<R>): Promise<R> {
+    const refused = () => Promise.reject<R>(this.#error('SESSION_COMMITTED'));
+    return this.#run(operation, this.#isClosed ? refused : work);
+  }
+
+  /** Queues an operation. Its rejection counts as handled, for the edge reports a failure that nobody awaited. */
+  #run<R>(operation: string, work: () => Promise<R>): Promise<R> {
+    const needsCookie = this.#isClosed && !this.#row.exists;
+    const start = () => this.#translated(operation, needsCookie ? this.#refuseLate : work);
+    const result = (this.#running ? this.#running.then(start) : start()) as Promise<R>;
+    const settled: Promise<unknown> = result
+      .catch((error: unknown) => {
+        if (isSessionFault(error)) this.#rejected ??= error;
+      })
+      .then(() => {
+        if (this.#running === settled) this.#running = undefined;
+      });
+    this.#running = settled;
+    return result;
+  }
+
+  async #translated<R>(operation: string, work: () => Promise<R>): Promise<R> {
+    try {
+      this.#look();
+      return await work();
+    } catch (error) {
+      throw this.#translate(operation, error);
+    }
+  }
+
+  #translate(operation: string, error: unknown): unknown {
+    if (error instanceof JsonProfileError) return this.#error('SESSION_VALUE', `${error.path} ${error.reason}`);
+    if (error instanceof SessionLimitError) return this.#error('SESSION_VALUE', error.message);
+    if (!(error instanceof SessionStoreError)) return error;
+    this.#context.emit({ type: 'store-failed', operation, reason: error.reason });
+    return this.#error(STORE_CODES[error.failure]);
+  }
+
+  async #write(delta: Delta): Promise<void> {
+    await this.#row.write(delta);
+    this.#values.accept(delta);
+  }
+
+  /** Brings a key's unsaved change into the row, so that an atomic operation builds on it. */
+  async #saveKey(key: string): Promise<void> {
+    this.#checkKey(key);
+    const delta = this.#row.exists ? this.#delta([key]) : undefined;
+    if (delta) await this.#write(delta);
+  }
+
+  async #apply(operation: AtomicOperation): Promise<AtomicAnswer> {
+    const { key } = operation;
+    await this.#saveKey(key);
+    const unsaved =
+      this.#row.exists || !this.#values.has(key) ? undefined : this.#serialize(key, this.#values.get(key));
+    const answer = await this.#row.apply(operation, unsaved);
+    this.#values.absorb(key, operation.kind === 'take' ? undefined : answer.value);
+    return answer;
+  }
+
+  #delta(only?: readonly string[]): Delta | undefined {
+    const delta = this.#values.delta(only);
+    if (!delta || !this.#context.schema) return delta;
+    for (const key of Object.keys(delta.set)) this.#checkSchema(key, this.#values.get(key));
+    return delta;
+  }
+
+  #valuesOf(text: string | undefined): SessionValues {
+    const { options, schema, emit } = this.#context;
+    if (!schema) return new SessionValues(text, options);
+    return new SessionValues(text, options, (key, value) => {
+      const constraints = isReserved(key) ? [] : schema(key, value);
+      if (constraints.length > 0) emit({ type: 'invalid-key', id: this.#row.id, key, constraints });
+      return constraints.length === 0;
+    });
+  }
+
+  #serialize(key: string, value: unknown): string {
+    this.#checkKey(key);
+    return serialize(value, `$.${key}`, this.#context.options);
+  }
+
+  #checkKey(key: string): void {
+    const reason = checkKey(key);
+    if (reason !== undefined) throw this.#error('SESSION_KEY', reason);
+  }
+
+  #checkSchema(key: string, value: unknown): void {
+    const broken = isReserved(key) ? [] : (this.#context.schema?.(key, value) ?? []);
+    if (broken.length > 0) throw this.#error('SESSION_VALUE', `$.${key} breaks the schema: ${broken.join(', ')}`);
+  }
+
+  #look(): void {
+    this.#isLookedAt = true;
+    this.#throwFailure();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  #openForChange(): void {
+    this.#throwFailure();
+    if (this.#isClosed) throw this.#error('SESSION_COMMITTED');
+  }
+
+  readonly #refuseLate = (): Promise<never> => Promise.reject(this.#error('SESSION_COMMITTED'));
+
+  #noRoom(operation: string, key: string): SessionFault {
+    return this.#error('SESSION_VALUE', `${operation}() found no room for $.${key} (maxBytes)`);
+  }
+
+  #error(code: SessionErrorCode, detail?: string): SessionFault {
+    return this.#context.toError(describeError(code, detail));
+  }
+}
+
+/** Keys that the library keeps for itself. */
+function isReserved(key: string): boolean {
+  return key.startsWith('$');
+}
+
+function parse(json: string | undefined): any {
+  return json === undefined ? undefined : JSON.parse(json);
+}

@@ -1,0 +1,94 @@
+import { describeError, isSessionFault, SessionStoreError, type SessionFault } from './errors.js';
+import { RequestSession } from './request-session.js';
+import type { Origin, SessionContext } from './session-context.js';
+import type { Found, StoredSession } from './store.js';
+import { hashToken } from './token.js';
+
+/** The beginning and the end of a request's session. */
+export class SessionManager {
+  readonly #context: SessionContext;
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Opens the session of a request. Answers at once, and asks nobody, where there is no token to ask about.
+   *
+   * @param tokens well-formed, verified, distinct
+   * @param cookieSent whether the request had a cookie of our name, whatever it held
+   */
+  open(tokens: readonly string[], cookieSent: boolean): RequestSession | Promise<RequestSession> {
+    if (tokens.length === 0) return this.#session({ status: 'anonymous', cookieSent });
+    return this.#load(tokens).then((origin) => this.#session(origin));
+  }
+
+  /**
+   * Brings the session to its final state before the first byte of the response.
+   *
+   * @param status of the handler's response: 5xx saves no data
+   * @returns the error that has to replace the response, if any. Answers synchronously where nothing is to be written.
+   */
+  commit(session: RequestSession, status: number): SessionFault | undefined | Promise<SessionFault | undefined> {
+    session.close();
+    if (session.running) return this.#commitAfterRunning(session, status);
+    return this.#commitRest(session, status);
+  }
+
+  async #commitAfterRunning(session: RequestSession, status: number): Promise<SessionFault | undefined> {
+    while (session.running) await session.running;
+    return this.#commitRest(session, status);
+  }
+
+  #commitRest(session: RequestSession, status: number): SessionFault | undefined | Promise<SessionFault | undefined> {
+    if (status >= 500) return undefined;
+    // A handler that answers an error has told the client; one that answers success may not know yet.
+    if (session.rejected && status < 400) return session.rejected;
+    return session.writeRest()?.then(
+      () => undefined,
+      (error: unknown) => this.#faultOf(error),
+    );
+  }
+
+  #faultOf(error: unknown): SessionFault {
+    if (isSessionFault(error)) return error;
+    this.#context.report(error);
+    return this.#context.toError(describeError('SESSION_FAILED'));
+  }
+
+  async #load(tokens: readonly string[]): Promise<Origin> {
+    const { store, toError, emit } = this.#context;
+    let found: Found[];
+    try {
+      found = await store.find(tokens.map(hashToken));
+    } catch (error) {
+      if (!(error instanceof SessionStoreError)) throw error;
+      emit({ type: 'store-failed', operation: 'find', reason: error.reason });
+      return { status: 'failed', failure: toError(describeError('SESSION_UNAVAILABLE')) };
+    }
+    return this.#resolve(found);
+  }
+
+  #resolve(found: readonly Found[]): Origin {
+    const live = found.flatMap((entry) => (entry.status === 'live' ? [entry.session] : []));
+    const readable = live.filter((session) => this.#isReadable(session));
+    if (readable.length > 1) {
+      this.#context.emit({ type: 'duplicate-cookie', ids: readable.map(({ id }) => id) });
+      return { status: 'ambiguous' };
+    }
+    if (readable[0]) return { status: 'live', session: readable[0] };
+    if (found.some(({ status }) => status === 'replaced')) return { status: 'replaced' };
+    return { status: 'anonymous', cookieSent: true };
+  }
+
+  #isReadable({ id, data }: StoredSession): boolean {
+    // The database has checked that it is JSON; what is left to check is that it is an object.
+    if (data.startsWith('{')) return true;
+    this.#context.emit({ type: 'unreadable', id });
+    return false;
+  }
+
+  #session(origin: Origin): RequestSession {
+    return new RequestSession(this.#context, origin);
+  }
+}

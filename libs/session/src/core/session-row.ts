@@ -1,0 +1,187 @@
+import { randomUUID } from 'node:crypto';
+import { applyAtomic } from './atomic.js';
+import { describeError, type SessionErrorCode, type SessionFault } from './errors.js';
+import type { SessionLifetime } from './options.js';
+import { touchAfterOf } from './resolve-options.js';
+import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
+import type { AtomicOperation, AtomicOutcome, Delta, Missed, SessionRef, SessionTimes } from './store.js';
+import { createToken, hashToken } from './token.js';
+
+/** What a sign-in writes besides the new token. */
+export type SignIn = { readonly userId: string; readonly keep: readonly string[] } & SessionLifetime;
+
+/** An atomic operation that found its row. */
+export type AtomicAnswer =
+  | { readonly status: 'applied'; readonly value: string | undefined }
+  | { readonly status: 'unfit'; readonly value: string | undefined; readonly version: number };
+
+type RowLifetime = Pick<SessionLifetime, 'idleTimeout' | 'persistent'>;
+
+interface Row extends SessionRef {
+  readonly userId: string | undefined;
+  readonly lifetime: RowLifetime;
+  readonly expiresAt: number;
+  readonly isTouchDue: boolean;
+}
+
+/**
+ * The row behind one request's session: absent until the first write, and gone after `destroy`. Every write carries the
+ * token that the row was opened with, and says in an error why it did not happen.
+ */
+export class SessionRow {
+  readonly #context: SessionContext;
+  readonly #cookieSent: boolean;
+  /** Why this request must not write: its cookie would start a session over somebody's new one. */
+  readonly #refusal: SessionErrorCode | undefined;
+  #row: Row | undefined;
+  #id: string | undefined;
+  #cookie: CookieInstruction = { kind: 'keep' };
+
+  constructor(context: SessionContext, origin: Origin) {
+    this.#context = context;
+    this.#cookieSent = origin.status !== 'anonymous' || origin.cookieSent;
+    if (origin.status === 'replaced') this.#refusal = 'SESSION_REPLACED';
+    if (origin.status === 'ambiguous') this.#refusal = 'SESSION_AMBIGUOUS';
+    if (origin.status === 'live') this.#know(origin.session, origin.session.userId, origin.session, origin.session);
+  }
+
+  get exists(): boolean {
+    return this.#row !== undefined;
+  }
+
+  /** Assigned at once, real with the row. */
+  get id(): string {
+    return this.#row?.id ?? (this.#id ??= randomUUID());
+  }
+
+  get userId(): string | undefined {
+    return this.#row?.userId;
+  }
+
+  get expiresAt(): Date | undefined {
+    return this.#row && new Date(this.#row.expiresAt);
+  }
+
+  get isTouchDue(): boolean {
+    return this.#row?.isTouchDue ?? false;
+  }
+
+  /** What the response has to tell the browser of the writes that have committed. */
+  get cookie(): CookieInstruction {
+    return this.#cookie;
+  }
+
+  /** Merges a delta into the row, or inserts the row with it. */
+  async write(delta: Delta): Promise<void> {
+    if (!this.#row) return this.#insert(delta);
+    const outcome = await this.#context.store.update(this.#row, delta, this.#touchAfter(this.#row));
+    if (outcome.status !== 'applied') throw this.#missed(outcome);
+    this.#retime(outcome.times);
+  }
+
+  /** A new token, and with a sign-in a new owner; inserts where there is no row. */
+  async renew(delta: Delta, signIn?: SignIn): Promise<void> {
+    const row = this.#row;
+    if (!row) return this.#insert(delta, signIn);
+    const token = createToken();
+    const tokenHash = hashToken(token);
+    const replacement = { tokenHash, login: signIn };
+    const outcome = await this.#context.store.replace(row, replacement, delta, this.#touchAfter(row));
+    if (outcome.status !== 'applied') throw this.#missed(outcome);
+    this.#know({ id: row.id, tokenHash }, signIn?.userId ?? row.userId, signIn ?? row.lifetime, outcome.times);
+    this.#issue(token, outcome.times);
+  }
+
+  /** Deletes the row. A row that is gone already is what was asked for; one that changed hands is not ours to delete. */
+  async remove(): Promise<void> {
+    this.#throwRefusal();
+    if (this.#row) {
+      const outcome = await this.#context.store.delete(this.#row);
+      if (outcome.status === 'replaced') throw this.#missed(outcome);
+    }
+    if (this.#cookieSent || this.#row) this.#cookie = { kind: 'expire' };
+    this.#row = undefined;
+    this.#id = undefined;
+  }
+
+  /** Moves the idle expiry where `touchAfter` milliseconds have passed. A row that is gone is no error here. */
+  async touch(touchAfter?: number): Promise<void> {
+    if (!this.#row) return;
+    const times = await this.#context.store.touch(this.#row, touchAfter ?? this.#touchAfter(this.#row));
+    if (times) this.#retime(times);
+  }
+
+  /** The committed value of a key and the version it had; `undefined` where there is no row. */
+  async read(key: string): Promise<{ value: string | undefined; version: number } | undefined> {
+    if (!this.#row) return undefined;
+    const outcome = await this.#context.store.read(this.#row, key);
+    if (outcome.status !== 'read') throw this.#missed(outcome);
+    return outcome;
+  }
+
+  /** @param unsaved JSON of the key in a session that has no row yet: the operation is then its INSERT. */
+  async apply(operation: AtomicOperation, unsaved: string | undefined): Promise<AtomicAnswer> {
+    if (!this.#row) return this.#applyToNew(operation, unsaved);
+    const outcome: AtomicOutcome = await this.#context.store.apply(this.#row, operation);
+    if (outcome.status === 'gone' || outcome.status === 'replaced') throw this.#missed(outcome);
+    if (outcome.status === 'applied') this.#retime(outcome.times);
+    return outcome;
+  }
+
+  async #applyToNew(operation: AtomicOperation, unsaved: string | undefined): Promise<AtomicAnswer> {
+    const result = applyAtomic(operation, unsaved);
+    if (!result.fits) return { status: 'unfit', value: unsaved, version: 0 };
+    const { value } = result;
+    await this.#insert({ set: value === undefined ? {} : { [operation.key]: value }, unset: [] });
+    return { status: 'applied', value: operation.kind === 'take' ? unsaved : value };
+  }
+
+  async #insert(delta: Delta, signIn?: SignIn): Promise<void> {
+    this.#throwRefusal();
+    const token = createToken();
+    const ref = { id: this.id, tokenHash: hashToken(token) };
+    const lifetime = signIn ?? this.#context.options.lifetime;
+    const { idleTimeout, absoluteTimeout, persistent } = lifetime;
+    const userId = signIn?.userId;
+    const session = { ...ref, userId, data: delta.set, idleTimeout, absoluteTimeout, persistent };
+    const times = await this.#context.store.create(session);
+    this.#know(ref, userId, lifetime, times);
+    this.#issue(token, times);
+  }
+
+  #issue(token: string, times: SessionTimes): void {
+    // What is left, not what was granted: the browser forgets the cookie no later than the database forgets the row.
+    const maxAge = this.#row!.lifetime.persistent ? Math.floor(times.absoluteRemaining / 1000) : undefined;
+    this.#cookie = { kind: 'issue', token, maxAge };
+  }
+
+  #know(ref: SessionRef, userId: string | undefined, lifetime: RowLifetime, times: SessionTimes): void {
+    const { idleTimeout, persistent } = lifetime;
+    this.#row = {
+      id: ref.id,
+      tokenHash: ref.tokenHash,
+      userId,
+      lifetime: { idleTimeout, persistent },
+      expiresAt: times.expiresAt,
+      isTouchDue: times.sinceTouched >= touchAfterOf(this.#context.options, idleTimeout),
+    };
+  }
+
+  #retime(times: SessionTimes): void {
+    const row = this.#row!;
+    this.#know(row, row.userId, row.lifetime, times);
+  }
+
+  #touchAfter(row: Row): number {
+    return touchAfterOf(this.#context.options, row.lifetime.idleTimeout);
+  }
+
+  #throwRefusal(): void {
+    if (this.#refusal) throw this.#context.toError(describeError(this.#refusal));
+  }
+
+  #missed(outcome: Missed): SessionFault {
+    const code = outcome.status === 'replaced' ? 'SESSION_REPLACED' : 'SESSION_GONE';
+    return this.#context.toError(describeError(code));
+  }
+}

@@ -1,0 +1,123 @@
+import type { SessionLifetime } from './options.js';
+
+/** JSON text of session values by top-level key. */
+export type JsonByKey = Readonly<Record<string, string>>;
+
+/** Times of a row, in milliseconds, by the database's clock alone. */
+export interface SessionTimes {
+  /** Since the epoch. */
+  readonly createdAt: number;
+  /** Since the epoch: the earlier of idle and absolute expiry. */
+  readonly expiresAt: number;
+  /** Left of the absolute lifetime when the statement ran. */
+  readonly absoluteRemaining: number;
+  /** Passed since the session was last touched when the statement ran. */
+  readonly sinceTouched: number;
+}
+
+/** A live session as a store hands it out. */
+export interface StoredSession extends SessionTimes, Pick<SessionLifetime, 'idleTimeout' | 'persistent'> {
+  readonly id: string;
+  readonly tokenHash: Buffer;
+  readonly userId: string | undefined;
+  /** JSON text of the data object. Parsed by who needs it, so that shared loads share no objects. */
+  readonly data: string;
+}
+
+/** What a store knows of a token's hash. A hash that it does not know has no entry. */
+export type Found =
+  | { readonly status: 'live'; readonly session: StoredSession }
+  /** The token was replaced within the last 30 seconds. */
+  | { readonly status: 'replaced' };
+
+/** A write belongs to the token that opened it: both are in the WHERE of every statement. */
+export interface SessionRef {
+  readonly id: string;
+  readonly tokenHash: Buffer;
+}
+
+/** A session to be inserted. */
+export interface NewSession extends SessionRef, SessionLifetime {
+  readonly userId: string | undefined;
+  readonly data: JsonByKey;
+}
+
+/** Change of data, per top-level key. A key is in one of the two at most. */
+export interface Delta {
+  readonly set: JsonByKey;
+  readonly unset: readonly string[];
+}
+
+/** New token, and for a sign-in a new owner and lifetime. */
+export interface Replacement {
+  readonly tokenHash: Buffer;
+  /** Only a sign-in has it: it sets the user, keeps the named keys alone, and starts a new absolute lifetime. */
+  readonly login?: { readonly userId: string; readonly keep: readonly string[] } & SessionLifetime;
+}
+
+/** An operation that reads and writes one key in one step. Values are JSON text. */
+export type AtomicOperation =
+  | { readonly kind: 'increment'; readonly key: string; readonly by: number }
+  /** `items` is the JSON text of an array. */
+  | { readonly kind: 'append'; readonly key: string; readonly items: string }
+  | { readonly kind: 'setIfAbsent'; readonly key: string; readonly value: string }
+  | { readonly kind: 'take'; readonly key: string }
+  /** Sets (or with `undefined` deletes) the key if the row still has this `version`. */
+  | {
+      readonly kind: 'compareAndSet';
+      readonly key: string;
+      readonly value: string | undefined;
+      readonly version: number;
+    };
+
+/**
+ * Why a write found no row to write: the row is absent or expired (`gone`), or its token was replaced (`replaced`).
+ * A store says so only after it looked.
+ */
+export type Missed = { readonly status: 'gone' } | { readonly status: 'replaced' };
+
+export type Applied = { readonly status: 'applied'; readonly times: SessionTimes };
+
+/** For `take` the `value` is the one removed, for all others the one now stored; `undefined` is no value. */
+export type AtomicOutcome =
+  | { readonly status: 'applied'; readonly value: string | undefined; readonly times: SessionTimes }
+  /** The row is there and its value did not fit the operation: wrong type, too large, present already, absent, or newer. */
+  | { readonly status: 'unfit'; readonly value: string | undefined; readonly version: number }
+  | Missed;
+
+/**
+ * Where sessions are kept. Each method is one conditional statement whose outcome is read, decided by the database's
+ * clock. Absence is a value; every failure is a {@link SessionStoreError}.
+ */
+export interface SessionStore {
+  /** Refuses to start with a sentence where the table cannot be used. */
+  check(): Promise<void>;
+
+  /** INSERT only: a token or id that exists already is never adopted, it is a `refused` failure. */
+  create(session: NewSession): Promise<SessionTimes>;
+
+  /** Looks up all hashes in one statement; unknown, expired and ended ones are left out. */
+  find(tokenHashes: readonly Buffer[]): Promise<Found[]>;
+
+  /** The committed value of one key and the row's version, for compare-and-set. */
+  read(ref: SessionRef, key: string): Promise<{ status: 'read'; value: string | undefined; version: number } | Missed>;
+
+  /**
+   * Merges a delta per top-level key. Never creates a row. Moves the idle expiry only where `touchAfter` milliseconds
+   * have passed since it was moved last.
+   */
+  update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
+
+  /** Moves the idle expiry, if `touchAfter` milliseconds have passed since it was moved last. `undefined`: not moved. */
+  touch(ref: SessionRef, touchAfter: number): Promise<SessionTimes | undefined>;
+
+  /** Replaces the token in place, with the delta in the same statement. The old one only ever refuses from then on. */
+  replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
+
+  apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome>;
+
+  delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed>;
+
+  /** Deletes at most `limit` expired rows, and never one that was extended meanwhile. Returns how many. */
+  deleteExpired(limit: number): Promise<number>;
+}

@@ -1,0 +1,49 @@
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { isToken, TOKEN_LENGTH } from '../core/token.js';
+
+/** Ties a signature to this use of the secret: one made for anything else is worth nothing here (OWASP ASVS 1.5.3). */
+const PURPOSE = 'nestjs-typeorm-session.v1';
+
+/**
+ * Makes the cookie's value from a token and back: `token.signature`, an HMAC-SHA-256 as base64url; without secrets the
+ * token alone. The first secret signs and all verify, so that secrets can be rotated.
+ */
+export class CookieSigner {
+  readonly #name: string;
+  readonly #keys: readonly KeyObject[];
+
+  /** @param name of the cookie: a value signed for another cookie is refused. */
+  constructor(name: string, secrets: readonly string[]) {
+    this.#name = name;
+    this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
+  }
+
+  sign(token: string): string {
+    const [key] = this.#keys;
+    return key ? `${token}.${this.#signature(token, key)}` : token;
+  }
+
+  /** The token of a cookie's value, or `undefined` where the value is malformed or not signed by one of the secrets. */
+  verify(value: string): string | undefined {
+    // With secrets there is no way around the signature, a bare token included (CVE-2026-39324 was such a fallback).
+    if (this.#keys.length > 0) return this.#verifySigned(value);
+    return isToken(value) ? value : undefined;
+  }
+
+  #verifySigned(value: string): string | undefined {
+    const token = value.slice(0, TOKEN_LENGTH);
+    const signature = value.slice(TOKEN_LENGTH + 1);
+    // A signature encodes 32 bytes too, so it has the shape of a token.
+    if (value[TOKEN_LENGTH] !== '.' || !isToken(token) || !isToken(signature)) return undefined;
+
+    // Texts are compared, not bytes: four last characters decode to the same bytes.
+    const given = Buffer.from(signature);
+    const isSigned = this.#keys.some((key) => timingSafeEqual(given, Buffer.from(this.#signature(token, key))));
+    return isSigned ? token : undefined;
+  }
+
+  #signature(token: string, key: KeyObject): string {
+    return createHmac('sha256', key).update(`${PURPOSE}|${this.#name}|${token}`).digest('base64url');
+  }
+}

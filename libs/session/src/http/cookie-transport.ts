@@ -1,0 +1,36 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ResolvedSessionOptions } from '../core/options.js';
+import type { CookieInstruction } from '../core/session-context.js';
+import { CookieSigner } from './cookie-signature.js';
+import { readCookieValues, serializeCookie, serializeExpiredCookie } from './cookie.js';
+import { replaceSetCookie, setNoStore } from './response-headers.js';
+
+/** Carries the token in a cookie (RFC 6265bis), and nowhere else: never in a URL, a body or another header. */
+export class CookieTransport {
+  readonly #options: ResolvedSessionOptions['cookie'];
+  readonly #signer: CookieSigner;
+
+  constructor({ cookie, secrets }: Pick<ResolvedSessionOptions, 'cookie' | 'secrets'>) {
+    this.#options = cookie;
+    this.#signer = new CookieSigner(cookie.name, secrets);
+  }
+
+  /** The well-formed tokens with a good signature, each once, and whether there was any cookie of our name. */
+  read(request: IncomingMessage): { tokens: string[]; cookieSent: boolean } {
+    const values = readCookieValues(request.headers.cookie, this.#options.name);
+    const tokens = values.map((value) => this.#signer.verify(value)).filter((token) => token !== undefined);
+    return { tokens: [...new Set(tokens)], cookieSent: values.length > 0 };
+  }
+
+  /** Leaves one Set-Cookie of ours at most, which no cache may keep (OWASP ASVS 14.3.2, CVE-2023-30861). */
+  write(response: ServerResponse, instruction: CookieInstruction): void {
+    if (instruction.kind === 'keep') return;
+    replaceSetCookie(response, this.#options.name, this.#line(instruction));
+    setNoStore(response);
+  }
+
+  #line(instruction: Exclude<CookieInstruction, { kind: 'keep' }>): string {
+    if (instruction.kind === 'expire') return serializeExpiredCookie(this.#options);
+    return serializeCookie(this.#options, this.#signer.sign(instruction.token), instruction.maxAge);
+  }
+}

@@ -1,0 +1,83 @@
+import type { ResolvedCookieOptions } from '../core/options.js';
+
+/** 400 days in seconds, what browsers grant at most: https://www.rfc-editor.org/rfc/rfc6265bis#section-5.5 */
+const MAX_AGE_LIMIT = 34_560_000;
+
+const EPOCH = 'Thu, 01 Jan 1970 00:00:00 GMT';
+
+const SAME_SITE = { lax: 'Lax', strict: 'Strict', none: 'None' } as const;
+
+/**
+ * The values of all cookies of exactly this name, in order and without repetitions.
+ *
+ * Names and values are taken as they are: nothing is decoded, unquoted or folded, since each of that lets another text
+ * pass for ours (CVE-2020-7070, CVE-2022-31629). Only spaces and tabs around a pair are dropped.
+ * A pair that begins with `=` has no name, whatever follows (CVE-2023-23934).
+ */
+export function readCookieValues(header: string | undefined, name: string): string[] {
+  // Adapters that imitate a request have been seen to give an array.
+  if (typeof header !== 'string') return [];
+  const prefix = `${name}=`;
+  const values = header
+    .split(';')
+    .map(trimBlanks)
+    .filter((pair) => pair.startsWith(prefix))
+    .map((pair) => pair.slice(prefix.length));
+  return [...new Set(values)];
+}
+
+/**
+ * A Set-Cookie line.
+ *
+ * @param maxAgeSeconds how long the browser keeps it, at most 400 days; `undefined` until the browser is closed.
+ */
+export function serializeCookie(
+  options: ResolvedCookieOptions,
+  value: string,
+  maxAgeSeconds: number | undefined,
+): string {
+  return serialize(options, value, maxAgeSeconds === undefined ? [] : [`Max-Age=${wholeMaxAge(maxAgeSeconds)}`]);
+}
+
+/** The Set-Cookie line that removes the cookie. The attributes are the same, or the browser would keep it. */
+export function serializeExpiredCookie(options: ResolvedCookieOptions): string {
+  return serialize(options, '', ['Max-Age=0', `Expires=${EPOCH}`]);
+}
+
+/** Whether a Set-Cookie line sets the cookie of this name, as a browser would read it. */
+export function isCookieNamed(setCookieLine: string, name: string): boolean {
+  const [pair = ''] = setCookieLine.split(';', 1);
+  const end = pair.indexOf('=');
+  return end !== -1 && trimBlanks(pair.slice(0, end)) === name;
+}
+
+function serialize(options: ResolvedCookieOptions, value: string, lifetime: readonly string[]): string {
+  return [
+    `${options.name}=${value}`,
+    ...(options.domain === undefined ? [] : [`Domain=${options.domain}`]),
+    `Path=${options.path}`,
+    ...lifetime,
+    'HttpOnly',
+    ...(options.secure ? ['Secure'] : []),
+    `SameSite=${SAME_SITE[options.sameSite]}`,
+    ...(options.partitioned ? ['Partitioned'] : []),
+  ].join('; ');
+}
+
+/** Rounded up: a cookie that outlives its session is harmless, one that ends early signs somebody out. */
+function wholeMaxAge(seconds: number): number {
+  return Math.min(Math.max(Math.ceil(seconds), 0), MAX_AGE_LIMIT);
+}
+
+/** Without a regular expression: those for the end of a text are quadratic in the blanks inside it. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}

@@ -1,0 +1,261 @@
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+
+/** An answer of our own that replaces the handler's. */
+export interface ReplacementResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** What stands between a response and its first byte. */
+export interface ResponseGate {
+  /**
+   * Called once, when the response begins.
+   *
+   * @returns the answer that replaces the handler's, if any. Synchronous where there is nothing to wait for.
+   */
+  commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined>;
+  /** Sets our headers: the last thing before the first byte, after the handler's are final. */
+  setHeaders(response: ServerResponse): void;
+}
+
+type Method = 'write' | 'end' | 'writeHead' | 'flushHeaders';
+type AnyFunction = (...args: any[]) => any;
+type Call = readonly [method: Method, args: unknown[]];
+
+const HEADER_SETTERS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const;
+/** Bytes that a held response takes before it asks its source to wait. */
+const HIGH_WATER_MARK = 65_536;
+/** Headers that describe the body or the resource of the answer that is replaced. */
+const DESCRIBES_BODY =
+  /^(content-(?!security-policy)|etag$|last-modified$|location$|transfer-encoding$|trailer$|accept-ranges$)/;
+
+const HOLD = Symbol('nestjs-typeorm-session.hold');
+
+interface Held {
+  [HOLD]: ResponseHold;
+}
+
+/**
+ * Holds a response back until the gate has let it pass, for every way to begin one: values, streams, redirects, raw
+ * `writeHead`, server-sent events. It works on Node's own response object, beneath Express and Fastify alike.
+ */
+export function holdResponse(response: ServerResponse, gate: ResponseGate): void {
+  (response as ServerResponse & Held)[HOLD] = new ResponseHold(response, gate);
+  Object.assign(response, HELD_METHODS);
+  response.on('pipe', rememberSource as (source: Readable) => void);
+}
+
+// Shared by all responses instead of a closure for each: this is on the path of every request with a session.
+const HELD_METHODS = {
+  write(this: Held, ...args: unknown[]) {
+    return this[HOLD].call('write', args);
+  },
+  end(this: Held, ...args: unknown[]) {
+    return this[HOLD].call('end', args);
+  },
+  writeHead(this: Held, ...args: unknown[]) {
+    return this[HOLD].call('writeHead', args);
+  },
+  flushHeaders(this: Held) {
+    this[HOLD].call('flushHeaders', []);
+  },
+};
+
+function rememberSource(this: Held, source: Readable): void {
+  this[HOLD].source = source;
+}
+
+class ResponseHold {
+  readonly #response: ServerResponse;
+  readonly #gate: ResponseGate;
+  /** The methods as they were: Node's, or those of a middleware that compresses. */
+  readonly #original: Record<Method, AnyFunction>;
+  #phase: 'idle' | 'committing' | 'passed' | 'replaced' = 'idle';
+  #status = 0;
+  #statusMessage: string | undefined;
+  #calls: Call[] = [];
+  #heldBytes = 0;
+  #hasEnded = false;
+  #owesDrain = false;
+  /** The stream that is piped into the response. */
+  source: Readable | undefined;
+  #isSourcePaused = false;
+  #unfreeze: () => void = () => {};
+
+  constructor(response: ServerResponse, gate: ResponseGate) {
+    this.#response = response;
+    this.#gate = gate;
+    const { write, end, writeHead, flushHeaders } = response;
+    this.#original = { write, end, writeHead, flushHeaders };
+  }
+
+  call(method: Method, args: unknown[]): unknown {
+    switch (this.#phase) {
+      case 'passed':
+        return this.#original[method].apply(this.#response, args);
+      case 'replaced':
+        return this.#discard(method, args);
+      case 'committing':
+        return this.#hold(method, args);
+      case 'idle':
+        return this.#begin(method, args);
+    }
+  }
+
+  #begin(method: Method, args: unknown[]): unknown {
+    const response = this.#response;
+    // Let Node refuse what it refuses, in the caller's stack, before anything is committed.
+    const head = method === 'writeHead' ? applyHead(response, args) : args;
+    this.#status = response.statusCode;
+    this.#statusMessage = response.statusMessage;
+    const outcome = this.#gate.commit(this.#status);
+    if (outcome instanceof Promise) {
+      this.#phase = 'committing';
+      this.#unfreeze = freeze(response, () => this.#hasEnded);
+      void outcome.then((replacement) => this.#release(replacement));
+      return this.#hold(method, head);
+    }
+    if (outcome) {
+      this.#replace(outcome);
+      return this.#discard(method, args);
+    }
+    this.#phase = 'passed';
+    this.#gate.setHeaders(response);
+    return this.#original[method].apply(response, head);
+  }
+
+  /** Answers as Node would to a response whose head is out. */
+  #hold(method: Method, args: unknown[]): unknown {
+    const isFirst = this.#calls.length === 0;
+    if (this.#hasEnded) return this.#discard(method, args);
+    if (method === 'writeHead' && !isFirst) throw headersSent('write');
+    if (method === 'end') this.#hasEnded = true;
+    this.#calls.push([method, args]);
+    if (method !== 'write') return this.#response;
+    const [chunk] = args;
+    if (typeof chunk === 'string' || chunk instanceof Uint8Array) this.#heldBytes += chunk.length;
+    // Pausing the source itself, since a middleware that compresses takes its own listeners for `drain`.
+    if (this.source && !this.#isSourcePaused) {
+      this.#isSourcePaused = true;
+      this.source.pause();
+    }
+    if (this.#heldBytes < HIGH_WATER_MARK) return true;
+    this.#owesDrain = true;
+    return false;
+  }
+
+  #release(replacement: ReplacementResponse | undefined): void {
+    this.#unfreeze();
+    if (replacement) return this.#replace(replacement);
+    try {
+      this.#replay();
+    } catch (error) {
+      // What Node refuses late, such as a body that is neither text nor bytes, has no caller left to be thrown at.
+      this.#response.destroy(error as Error);
+    }
+  }
+
+  #replay(): void {
+    const response = this.#response;
+    this.#phase = 'passed';
+    response.statusCode = this.#status;
+    response.statusMessage = this.#statusMessage!;
+    this.#gate.setHeaders(response);
+    let hasRoom = true;
+    for (const [method, args] of this.#calls) {
+      const answer: unknown = this.#original[method].apply(response, args);
+      if (method === 'write') hasRoom = answer !== false;
+    }
+    this.#calls = [];
+    if (this.#isSourcePaused) this.source?.resume();
+    if (this.#owesDrain && hasRoom) response.emit('drain');
+  }
+
+  #replace({ status, headers, body }: ReplacementResponse): void {
+    const response = this.#response;
+    this.#phase = 'replaced';
+    for (const name of response.getHeaderNames()) if (DESCRIBES_BODY.test(name)) response.removeHeader(name);
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    response.setHeader('content-length', Buffer.byteLength(body));
+    response.statusCode = status;
+    response.statusMessage = '';
+    this.#gate.setHeaders(response);
+    for (const [method, args] of this.#calls) this.#discard(method, args);
+    this.#calls = [];
+    // Through the original methods, which call each other by their public names.
+    this.#phase = 'passed';
+    this.#original.end.call(response, body);
+    this.#phase = 'replaced';
+    this.source?.unpipe?.(response);
+    this.source?.destroy?.();
+  }
+
+  /** What the handler still sends after the end goes nowhere; its callbacks are told. */
+  #discard(method: Method, args: unknown[]): unknown {
+    const callback = args.at(-1);
+    if (typeof callback === 'function') process.nextTick(callback as AnyFunction, alreadyEnded());
+    return method === 'write' ? true : this.#response;
+  }
+}
+
+/**
+ * Applies the arguments of `writeHead` to the response, so that our headers merge with those in it.
+ *
+ * @returns what is left of the arguments
+ */
+function applyHead(response: ServerResponse, [status, ...rest]: unknown[]): unknown[] {
+  if (!(Number(status) >= 100 && Number(status) <= 999)) {
+    throw Object.assign(new RangeError(`Invalid status code: ${String(status)}`), {
+      code: 'ERR_HTTP_INVALID_STATUS_CODE',
+    });
+  }
+  const message = typeof rest[0] === 'string' ? rest[0] : undefined;
+  const headers = rest[message === undefined ? 0 : 1] as OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
+  if (Array.isArray(headers)) applyHeaderList(response, headers);
+  else if (headers) for (const [name, value] of Object.entries(headers)) response.setHeader(name, value!);
+  response.statusCode = status as number;
+  if (message !== undefined) response.statusMessage = message;
+  return message === undefined ? [status] : [status, message];
+}
+
+/** A list of names and values in turn, or of pairs: a name in it replaces what was set before, and may come twice. */
+function applyHeaderList(response: ServerResponse, list: readonly unknown[]): void {
+  const flat = (Array.isArray(list[0]) ? list.flat(1) : list) as string[];
+  const names = flat.filter((_, index) => index % 2 === 0);
+  for (const name of names) response.removeHeader(name);
+  names.forEach((name, index) => response.appendHeader(name, flat[index * 2 + 1]!));
+}
+
+/**
+ * Makes the response answer like one whose head is out, or a late error handler would rewrite what is held.
+ *
+ * @returns undoes it, with what a middleware had put there
+ */
+function freeze(response: ServerResponse, hasEnded: () => boolean): () => void {
+  const refuse = (verb: string) => () => {
+    throw headersSent(verb);
+  };
+  const frozen: PropertyDescriptorMap = { headersSent: { get: () => true }, writableEnded: { get: hasEnded } };
+  for (const name of HEADER_SETTERS) frozen[name] = { value: refuse(name === 'removeHeader' ? 'remove' : 'set') };
+  const names = Object.keys(frozen);
+  const before = names.map((name) => Object.getOwnPropertyDescriptor(response, name));
+  for (const name of names) Object.defineProperty(response, name, { configurable: true, ...frozen[name] });
+  return () => {
+    names.forEach((name, index) => {
+      Reflect.deleteProperty(response, name);
+      const own = before[index];
+      if (own) Object.defineProperty(response, name, own);
+    });
+  };
+}
+
+function headersSent(verb: string): Error {
+  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
+}
+
+function alreadyEnded(): Error {
+  return Object.assign(new Error('The response has ended'), { code: 'ERR_STREAM_ALREADY_FINISHED' });
+}

@@ -1,0 +1,44 @@
+import type { ServerResponse } from 'node:http';
+import { isCookieNamed } from './cookie.js';
+
+/** What a response must be able to do for the session's headers. */
+export type HeaderTarget = Pick<ServerResponse, 'getHeader' | 'setHeader' | 'removeHeader'>;
+
+/**
+ * Puts a Set-Cookie line in the place of all lines for the same cookie: a response has one at most.
+ * Other cookies stay as they are.
+ * https://www.rfc-editor.org/rfc/rfc6265bis#section-4.1.1
+ *
+ * @param line `undefined` removes the cookie's lines.
+ */
+export function replaceSetCookie(response: HeaderTarget, name: string, line: string | undefined): void {
+  const others = headerLines(response, 'Set-Cookie').filter((other) => !isCookieNamed(other, name));
+  const lines = line === undefined ? others : [...others, line];
+  if (lines.length > 0) response.setHeader('Set-Cookie', lines);
+  else response.removeHeader('Set-Cookie');
+}
+
+/** Adds `Cookie` to what the response varies by: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5 */
+export function addVaryCookie(response: HeaderTarget): void {
+  const fields = headerLines(response, 'Vary')
+    .flatMap((line) => line.split(','))
+    .map((field) => field.trim())
+    .filter((field) => field !== '');
+  if (fields.some((field) => field === '*' || field.toLowerCase() === 'cookie')) return;
+  response.setHeader('Vary', [...fields, 'Cookie'].join(', '));
+}
+
+/** Forbids all caches to keep the response, whatever the handler said: it hands out or takes back a token. */
+export function setNoStore(response: HeaderTarget): void {
+  response.setHeader('Cache-Control', 'no-store');
+}
+
+/** Keeps a response that depends on the session out of shared caches, unless the handler decided otherwise. */
+export function setPrivateIfUnset(response: HeaderTarget): void {
+  if (response.getHeader('Cache-Control') === undefined) response.setHeader('Cache-Control', 'private');
+}
+
+function headerLines(response: HeaderTarget, name: string): string[] {
+  const value = response.getHeader(name);
+  return value === undefined ? [] : [value].flat().map(String);
+}

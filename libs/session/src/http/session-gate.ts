@@ -1,0 +1,64 @@
+import type { ServerResponse } from 'node:http';
+import type { SessionErrorInfo, SessionFault } from '../core/errors.js';
+import type { RequestSession } from '../core/request-session.js';
+import type { SessionManager } from '../core/session-manager.js';
+import type { CookieTransport } from './cookie-transport.js';
+import type { ReplacementResponse, ResponseGate } from './held-response.js';
+import { addVaryCookie, setPrivateIfUnset } from './response-headers.js';
+
+/** Lets a response begin once its session is committed, and puts the session's headers on it. */
+export class SessionGate implements ResponseGate {
+  readonly #manager: SessionManager;
+  readonly #transport: CookieTransport;
+  #session: RequestSession | undefined;
+  readonly #opening: Promise<RequestSession> | undefined;
+
+  constructor(manager: SessionManager, transport: CookieTransport, opened: RequestSession | Promise<RequestSession>) {
+    this.#manager = manager;
+    this.#transport = transport;
+    if (!(opened instanceof Promise)) this.#session = opened;
+    else this.#opening = opened.then((session) => (this.#session = session));
+  }
+
+  commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined> {
+    if (!this.#session) return this.#commitWhenOpen(status);
+    const fault = this.#manager.commit(this.#session, status);
+    return fault instanceof Promise ? fault.then(replacementFor) : replacementFor(fault);
+  }
+
+  setHeaders(response: ServerResponse): void {
+    const session = this.#session;
+    if (!session) return;
+    this.#transport.write(response, session.cookie);
+    const { retryAfter } = (session.failure ?? session.rejected)?.session ?? {};
+    if (response.statusCode === 503 && retryAfter !== undefined && !response.hasHeader('retry-after')) {
+      response.setHeader('retry-after', retryAfter);
+    }
+    if (!session.isLookedAt) return;
+    addVaryCookie(response);
+    setPrivateIfUnset(response);
+  }
+
+  async #commitWhenOpen(status: number): Promise<ReplacementResponse | undefined> {
+    try {
+      await this.#opening;
+    } catch {
+      // The guard that awaits it too has thrown, and this response is the answer to that.
+      return undefined;
+    }
+    return this.commit(status);
+  }
+}
+
+function replacementFor(fault: SessionFault | undefined): ReplacementResponse | undefined {
+  return fault && answerTo(fault.session);
+}
+
+function answerTo({ status, code, message, retryAfter }: SessionErrorInfo): ReplacementResponse {
+  const headers: Record<string, string> = {
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+  };
+  if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
+  return { status, headers, body: JSON.stringify({ statusCode: status, code, message }) };
+}

@@ -1,0 +1,31 @@
+export type { SessionEvent } from './core/events.js';
+export { SessionConfigError, SessionStoreError, type SessionErrorCode, type StoreFailure } from './core/errors.js';
+export type { Duration, SessionCleanupOptions, SessionCookieOptions, SessionOptions } from './core/options.js';
+export type { LoginOptions, SessionData, SessionKey } from './core/session.js';
+export type { CleanupResult } from './maintenance/session-cleanup.js';
+export { CurrentSession } from './nest/current-session.js';
+export { openSession } from './nest/open-session.js';
+export { SessionCleanupService } from './nest/session-cleanup.service.js';
+export {
+  createSessionDecorator,
+  RequireSession,
+  Session,
+  SkipSession,
+  type SessionDecorator,
+  type SessionParameter,
+  type TypedSessionDecorator,
+} from './nest/session.decorator.js';
+export { SessionException } from './nest/session.exception.js';
+export { SessionGuard } from './nest/session.guard.js';
+export type { RequireSessionOptions } from './nest/session.metadata.js';
+export { SessionModule } from './nest/session.module.js';
+export type {
+  SessionModuleAsyncOptions,
+  SessionModuleOptions,
+  SessionOptionsFactory,
+  SessionStaticOptions,
+} from './nest/session.options.js';
+export { SessionService } from './nest/session.service.js';
+export { PostgresSessionColumns, Session as SessionEntity } from './storage/entities/postgres-session.entity.js';
+export { SessionColumns } from './storage/entities/session-columns.js';
+export { CreateSessions1764000000000 } from './storage/migrations/create-sessions.js';

@@ -1,0 +1,148 @@
+import {
+  Inject,
+  Logger,
+  Module,
+  type DynamicModule,
+  type NestModule,
+  type OnModuleInit,
+  type Provider,
+} from '@nestjs/common';
+import { APP_GUARD, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { SessionConfigError } from '../core/errors.js';
+import type { SessionEvent } from '../core/events.js';
+import type { ResolvedSessionOptions } from '../core/options.js';
+import { resolveOptions } from '../core/resolve-options.js';
+import type { SessionContext } from '../core/session-context.js';
+import type { SessionStore } from '../core/store.js';
+import { createStore } from '../storage/create-store.js';
+import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
+import { CurrentSession, enterRequests } from './current-session.js';
+import { registerApplication } from './open-session.js';
+import { RequestSessions } from './request-sessions.js';
+import { loadSchemaCheck } from './schema-check.js';
+import { SessionCleanupService } from './session-cleanup.service.js';
+import { SessionException } from './session.exception.js';
+import { SessionGuard } from './session.guard.js';
+import {
+  resolveLate,
+  splitOptions,
+  type SessionModuleAsyncOptions,
+  type SessionModuleOptions,
+  type SessionOptionsFactory,
+  type SessionStaticOptions,
+} from './session.options.js';
+import { SessionService } from './session.service.js';
+import { SESSION_CONTEXT, SESSION_OPTIONS, SESSION_STORE } from './session.tokens.js';
+
+/** The static options, for the module itself. */
+const SESSION_STATIC_OPTIONS = Symbol.for('nestjs-typeorm-session.static-options');
+
+/**
+ * Sessions for the application, kept in its own database. Import it once, in the root module; it is global.
+ */
+@Module({})
+export class SessionModule implements NestModule, OnModuleInit {
+  constructor(
+    @Inject(SESSION_STATIC_OPTIONS) private readonly options: SessionStaticOptions,
+    @Inject(SESSION_STORE) private readonly store: SessionStore,
+    @Inject(RequestSessions) private readonly sessions: RequestSessions,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+  ) {}
+
+  /** @throws SessionConfigError for a wrong option, at once. */
+  static forRoot(options: SessionModuleOptions = {}): DynamicModule {
+    const { fixed, rest } = splitOptions(options);
+    return assemble(fixed, [{ provide: SESSION_OPTIONS, useValue: resolveOptions(rest) }]);
+  }
+
+  /** Options from a factory. `guardAll`, `dataSource`, `entity` and `currentSession` stand beside it. */
+  static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
+    const { fixed, rest } = splitOptions(options);
+    return assemble(fixed, asyncProviders(rest), rest.imports);
+  }
+
+  configure(): void {
+    const { httpAdapter } = this.adapterHost;
+    // An application context without HTTP, such as a command, has no adapter to stand in front of.
+    if (!httpAdapter?.getInstance()) return;
+    registerApplication(httpAdapter.getInstance<object>(), this.sessions);
+    if (this.options.currentSession) enterRequests(httpAdapter);
+  }
+
+  async onModuleInit(): Promise<void> {
+    const copies = [...this.modules.values()].filter(({ metatype }) => metatype === SessionModule);
+    if (copies.length > 1) {
+      throw new SessionConfigError(
+        'SessionModule.forRoot() is imported more than once. Import it in the root module alone: it is global, so other modules need no import.',
+      );
+    }
+    await this.store.check();
+  }
+}
+
+function assemble(
+  fixed: SessionStaticOptions,
+  options: Provider[],
+  imports: DynamicModule['imports'] = [],
+): DynamicModule {
+  const entity = fixed.entity ?? SessionEntity;
+  return {
+    module: SessionModule,
+    global: true,
+    imports: [...imports, TypeOrmModule.forFeature([entity], fixed.dataSource)],
+    providers: [
+      ...options,
+      { provide: SESSION_STATIC_OPTIONS, useValue: fixed },
+      {
+        provide: SESSION_STORE,
+        inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
+        useFactory: ({ deadline, maxBytes }: ResolvedSessionOptions, dataSource: DataSource) =>
+          createStore(dataSource, entity, { deadline, maxBytes }),
+      },
+      { provide: SESSION_CONTEXT, inject: [SESSION_OPTIONS, SESSION_STORE], useFactory: createContext },
+      RequestSessions,
+      SessionGuard,
+      SessionService,
+      CurrentSession,
+      SessionCleanupService,
+      ...(fixed.guardAll ? [{ provide: APP_GUARD, useExisting: SessionGuard }] : []),
+    ],
+    exports: [RequestSessions, SessionGuard, SessionService, CurrentSession, SessionCleanupService],
+  };
+}
+
+function asyncProviders({ useFactory, inject, useClass, useExisting }: SessionModuleAsyncOptions): Provider[] {
+  const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
+  if (given.length !== 1) {
+    throw new SessionConfigError('SessionModule.forRootAsync() needs one of useFactory, useClass and useExisting.');
+  }
+  if (useFactory) {
+    const resolve = async (...dependencies: unknown[]) => resolveLate(await useFactory(...dependencies));
+    return [{ provide: SESSION_OPTIONS, inject: inject ?? [], useFactory: resolve }];
+  }
+  const factory = (useClass ?? useExisting)!;
+  const resolve = async (instance: SessionOptionsFactory) => resolveLate(await instance.createSessionOptions());
+  const provider = { provide: SESSION_OPTIONS, inject: [factory], useFactory: resolve };
+  return useClass ? [useClass, provider] : [provider];
+}
+
+async function createContext(options: ResolvedSessionOptions, store: SessionStore): Promise<SessionContext> {
+  const logger = new Logger('Session');
+  return {
+    store,
+    options,
+    schema: options.schema && (await loadSchemaCheck(options.schema)),
+    toError: (info) => new SessionException(info),
+    emit: options.onEvent ?? ((event) => logEvent(logger, event)),
+    report: (error) => logger.error(error instanceof Error ? error.stack : 'an error that is no Error'),
+  };
+}
+
+function logEvent(logger: Logger, { type, ...details }: SessionEvent): void {
+  const text = `${type} ${JSON.stringify(details)}`;
+  if (type === 'cleanup') logger.debug(text);
+  else logger.warn(text);
+}

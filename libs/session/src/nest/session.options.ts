@@ -1,0 +1,70 @@
+import type { ModuleMetadata, Type } from '@nestjs/common';
+import { SessionConfigError } from '../core/errors.js';
+import type { ResolvedSessionOptions, SessionOptions } from '../core/options.js';
+import { resolveOptions } from '../core/resolve-options.js';
+import type { SessionColumns } from '../storage/entities/session-columns.js';
+
+/** Options that Nest needs before any factory has run: they stand beside `useFactory`. */
+export interface SessionStaticOptions {
+  /** Registers the guard for the whole application. Default: false. */
+  guardAll?: boolean;
+  /** Name of the TypeORM data source that keeps the sessions. Default: the default one. */
+  dataSource?: string;
+  /** The session entity. Default: `SessionEntity`; a subclass of `PostgresSessionColumns` for columns of your own. */
+  entity?: Type<SessionColumns>;
+  /** Makes `CurrentSession` work, at the cost of an AsyncLocalStorage around every request. Default: false. */
+  currentSession?: boolean;
+}
+
+const STATIC_KEYS = [
+  'guardAll',
+  'dataSource',
+  'entity',
+  'currentSession',
+] as const satisfies readonly (keyof SessionStaticOptions)[];
+
+export interface SessionModuleOptions extends SessionOptions, SessionStaticOptions {}
+
+/** For `useClass` and `useExisting`. */
+export interface SessionOptionsFactory {
+  createSessionOptions(): SessionOptions | Promise<SessionOptions>;
+}
+
+export interface SessionModuleAsyncOptions extends SessionStaticOptions, Pick<ModuleMetadata, 'imports'> {
+  // Nest's own provider types take any parameters here.
+  useFactory?: (...dependencies: any[]) => SessionOptions | Promise<SessionOptions>;
+  inject?: any[];
+  useClass?: Type<SessionOptionsFactory>;
+  useExisting?: Type<SessionOptionsFactory>;
+}
+
+/** Separates what Nest needs at once from what may come later. */
+export function splitOptions<O extends SessionStaticOptions>(
+  options: O,
+): { fixed: SessionStaticOptions; rest: Omit<O, keyof SessionStaticOptions> } {
+  const { guardAll, dataSource, entity, currentSession, ...rest } = options;
+  const fixed = { guardAll, dataSource, entity, currentSession };
+  for (const key of ['guardAll', 'currentSession'] as const) {
+    if (fixed[key] !== undefined && typeof fixed[key] !== 'boolean') {
+      throw new SessionConfigError(`${key} must be true or false.`);
+    }
+  }
+  if (dataSource !== undefined && typeof dataSource !== 'string') {
+    throw new SessionConfigError('dataSource must be the name of a TypeORM data source.');
+  }
+  if (entity !== undefined && typeof entity !== 'function') {
+    throw new SessionConfigError(
+      'entity must be an entity class, SessionEntity or one that extends PostgresSessionColumns.',
+    );
+  }
+  return { fixed, rest };
+}
+
+/** Resolves what a factory gave, and says so where an option came too late. */
+export function resolveLate(options: SessionOptions | undefined): ResolvedSessionOptions {
+  const late = STATIC_KEYS.find((key) => options && Object.hasOwn(options, key));
+  if (!late) return resolveOptions(options);
+  throw new SessionConfigError(
+    `${late} must stand beside useFactory in SessionModule.forRootAsync(), as Nest needs it before the factory runs.`,
+  );
+}

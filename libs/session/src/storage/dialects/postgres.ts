@@ -1,0 +1,220 @@
+import { MAX_COUNTER } from '../../core/atomic.js';
+import type { AtomicOperation, Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import type { SessionTable } from '../session-table.js';
+import type { SessionDialect, SessionStatements, Statement } from './dialect.js';
+
+/** How long a replaced token is recognised, to refuse what was under way with it. */
+const PREVIOUS_TOKEN_SECONDS = 30;
+
+export const postgresDialect: SessionDialect = { type: 'postgres', statements: postgresStatements };
+
+/** Collects parameters in the order in which the SQL mentions them. */
+class Parameters {
+  readonly values: unknown[] = [];
+
+  /** The placeholder of a value. */
+  add(value: unknown, type: string): string {
+    return `$${this.values.push(value)}::${type}`;
+  }
+
+  milliseconds(value: number): string {
+    return `(${this.add(value, 'float8')} * interval '1 millisecond')`;
+  }
+
+  statement(sql: string): Statement {
+    return { sql, parameters: this.values };
+  }
+}
+
+/**
+ * Statements for PostgreSQL. `clock_timestamp()` decides what is live: unlike `now()` it moves on while a statement waits
+ * for a lock, so a session that expires meanwhile is expired.
+ */
+export function postgresStatements({ name, columns: c }: SessionTable): SessionStatements {
+  const epoch = (column: string) => `extract(epoch from ${column}) * 1000`;
+  const times = [
+    epoch(c.createdAt),
+    epoch(c.expiresAt),
+    epoch(`(${c.absoluteExpiresAt} - clock_timestamp())`),
+    epoch(`(clock_timestamp() - ${c.touchedAt})`),
+  ].join(', ');
+  const isLive = `${c.expiresAt} > clock_timestamp()`;
+
+  const isOurs = (ref: SessionRef, p: Parameters) =>
+    `${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')} AND ${isLive}`;
+
+  const written = (mark: string, p: Parameters) =>
+    `${c.version} = ${c.version} + 1, ${c.lastWrite} = ${p.add(mark, 'uuid')}`;
+
+  /** Moves the idle expiry, but only where it is due: an unchanged indexed column keeps the update cheap. */
+  const touchedWhenDue = (touchAfter: number, p: Parameters) => {
+    const isDue = `${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)}`;
+    return (
+      `${c.touchedAt} = CASE WHEN ${isDue} THEN clock_timestamp() ELSE ${c.touchedAt} END, ` +
+      `${c.expiresAt} = CASE WHEN ${isDue} THEN ${idleExpiry} ELSE ${c.expiresAt} END`
+    );
+  };
+  const idleExpiry =
+    `GREATEST(${c.expiresAt}, LEAST(${c.absoluteExpiresAt}, ` +
+    `clock_timestamp() + ${c.idleTimeout} * interval '1 millisecond'))`;
+
+  /** Per top-level key, and never `jsonb_set` paths: a key may hold any character. */
+  const merged = (data: string, delta: Delta, p: Parameters) => {
+    let sql = data;
+    if (delta.unset.length > 0) sql = `(${sql} - ${p.add(delta.unset, 'text[]')})`;
+    const set = objectText(delta.set);
+    return set === '{}' ? sql : `(${sql} || ${p.add(set, 'jsonb')})`;
+  };
+
+  return {
+    check: () => ({ sql: `SELECT ${Object.values(c).join(', ')} FROM ${name} LIMIT 0`, parameters: [] }),
+
+    create(session, mark) {
+      const p = new Parameters();
+      const idle = p.milliseconds(Math.min(session.idleTimeout, session.absoluteTimeout));
+      return p.statement(
+        `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
+          `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite}) ` +
+          `SELECT ${p.add(session.id, 'uuid')}, ${p.add(session.tokenHash, 'bytea')}, ` +
+          `${p.add(objectText(session.data), 'jsonb')}, ${p.add(session.userId ?? null, 'varchar')}, 1, t, t, ` +
+          `t + ${idle}, t + ${p.milliseconds(session.absoluteTimeout)}, ${p.add(session.idleTimeout, 'bigint')}, ` +
+          `${p.add(session.persistent, 'boolean')}, ${p.add(mark, 'uuid')} FROM (SELECT clock_timestamp() AS t) AS clock ` +
+          `RETURNING ${times}`,
+      );
+    },
+
+    find(tokenHashes) {
+      const p = new Parameters();
+      const [only] = tokenHashes;
+      const hashes = tokenHashes.length === 1 ? p.add(only, 'bytea') : `ANY(${p.add(tokenHashes, 'bytea[]')})`;
+      const nothing = 'NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL';
+      return p.statement(
+        `SELECT ${c.id}::text, encode(${c.tokenHash}, 'hex'), ${c.data}::text, ${c.userId}::text, ${c.idleTimeout}, ` +
+          `${c.persistent}, ${times} FROM ${name} WHERE ${c.tokenHash} = ${hashes} AND ${isLive} ` +
+          `UNION ALL SELECT ${nothing} FROM ${name} ` +
+          `WHERE ${c.previousTokenHash} = ${hashes} AND ${c.previousTokenUntil} > clock_timestamp()`,
+      );
+    },
+
+    look(id, tokenHash, key, mark) {
+      const p = new Parameters();
+      return p.statement(
+        `SELECT ${isLive}, ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
+          `${c.lastWrite} IS NOT DISTINCT FROM ${p.add(mark ?? null, 'uuid')}, ${c.version}, ` +
+          `(${c.data} -> ${p.add(key ?? null, 'text')})::text, ${times} FROM ${name} WHERE ${c.id} = ${p.add(id, 'uuid')}`,
+      );
+    },
+
+    update(ref, delta, touchAfter, mark) {
+      const p = new Parameters();
+      return p.statement(
+        `UPDATE ${name} SET ${c.data} = ${merged(c.data, delta, p)}, ${written(mark, p)}, ` +
+          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${times}`,
+      );
+    },
+
+    touch(ref, touchAfter) {
+      const p = new Parameters();
+      return p.statement(
+        `UPDATE ${name} SET ${c.touchedAt} = clock_timestamp(), ${c.expiresAt} = ${idleExpiry} ` +
+          `WHERE ${isOurs(ref, p)} AND ${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)} RETURNING ${times}`,
+      );
+    },
+
+    replace(ref, { tokenHash, login }, delta, touchAfter, mark) {
+      const p = new Parameters();
+      const kept =
+        login &&
+        `(SELECT coalesce(jsonb_object_agg(kept.key, kept.value), '{}') FROM jsonb_each(${c.data}) AS kept ` +
+          `WHERE kept.key = ANY(${p.add(login.keep, 'text[]')}))`;
+      const signIn = (idle: number, absolute: number) =>
+        `${c.userId} = ${p.add(login!.userId, 'varchar')}, ${c.touchedAt} = clock_timestamp(), ` +
+        `${c.absoluteExpiresAt} = clock_timestamp() + ${p.milliseconds(absolute)}, ` +
+        `${c.expiresAt} = clock_timestamp() + ${p.milliseconds(Math.min(idle, absolute))}, ` +
+        `${c.idleTimeout} = ${p.add(idle, 'bigint')}, ${c.persistent} = ${p.add(login!.persistent, 'boolean')}`;
+      return p.statement(
+        `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
+          `${c.previousTokenHash} = ${c.tokenHash}, ` +
+          `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_SECONDS} seconds', ` +
+          `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
+          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
+          `WHERE ${isOurs(ref, p)} RETURNING ${times}`,
+      );
+    },
+
+    apply(ref, operation, maxBytes, mark) {
+      const p = new Parameters();
+      const key = p.add(operation.key, 'text');
+      if (operation.kind === 'take') {
+        // The value that goes is the one that was locked, so of many callers one gets it.
+        return p.statement(
+          `WITH taken AS (SELECT ${c.id} AS taken_id, ${c.data} -> ${key} AS taken_value FROM ${name} ` +
+            `WHERE ${isOurs(ref, p)} AND ${c.data} ? ${key} FOR NO KEY UPDATE) ` +
+            `UPDATE ${name} SET ${c.data} = ${c.data} - ${key}, ${written(mark, p)} FROM taken ` +
+            `WHERE ${c.id} = taken_id RETURNING taken_value::text, ${times}`,
+        );
+      }
+      const { data, fits } = outcomeOf(operation, c.data, c.version, key, p);
+      return p.statement(
+        `UPDATE ${name} SET ${c.data} = ${data}, ${written(mark, p)} WHERE ${isOurs(ref, p)} AND ${fits} ` +
+          `AND octet_length((${data})::text) <= ${p.add(maxBytes, 'integer')} RETURNING (${c.data} -> ${key})::text, ${times}`,
+      );
+    },
+
+    delete(ref) {
+      const p = new Parameters();
+      return p.statement(
+        `DELETE FROM ${name} WHERE ${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')} RETURNING 1`,
+      );
+    },
+
+    deleteExpired(limit) {
+      const p = new Parameters();
+      // statement_timestamp() may use the index, and errs on the side of keeping. The condition stands twice: the outer one is
+      // checked again on the row's newest version, so a session that was extended meanwhile stays.
+      const isExpired = `${c.expiresAt} <= statement_timestamp()`;
+      return p.statement(
+        `DELETE FROM ${name} WHERE ${c.id} IN (SELECT ${c.id} FROM ${name} WHERE ${isExpired} ` +
+          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED) AND ${isExpired} RETURNING 1`,
+      );
+    },
+  };
+}
+
+/** The data after an operation, and the condition under which it may happen. */
+function outcomeOf(
+  operation: Exclude<AtomicOperation, { kind: 'take' }>,
+  data: string,
+  version: string,
+  key: string,
+  p: Parameters,
+): { data: string; fits: string } {
+  const withKey = (value: string) => `(${data} || jsonb_build_object(${key}, ${value}))`;
+  const typeIs = (type: string, then: string) =>
+    `CASE coalesce(jsonb_typeof(${data} -> ${key}), 'absent') WHEN 'absent' THEN true WHEN '${type}' THEN ${then} ELSE false END`;
+  switch (operation.kind) {
+    case 'increment': {
+      // float8 is what JSON numbers are to JavaScript: the result is the same as if it had been added there.
+      const sum = `(coalesce((${data} ->> ${key})::float8, 0) + ${p.add(operation.by, 'float8')})`;
+      return { data: withKey(`to_jsonb${sum}`), fits: typeIs('number', `abs(${sum}) <= ${MAX_COUNTER}`) };
+    }
+    case 'append': {
+      const items = `(coalesce(${data} -> ${key}, '[]') || ${p.add(operation.items, 'jsonb')})`;
+      return { data: withKey(items), fits: typeIs('array', 'true') };
+    }
+    case 'setIfAbsent':
+      return { data: withKey(p.add(operation.value, 'jsonb')), fits: `NOT ${data} ? ${key}` };
+    case 'compareAndSet': {
+      const { value } = operation;
+      return {
+        data: value === undefined ? `(${data} - ${key})` : withKey(p.add(value, 'jsonb')),
+        fits: `${version} = ${p.add(operation.version, 'integer')}`,
+      };
+    }
+  }
+}
+
+function objectText(values: JsonByKey): string {
+  const members = Object.entries(values).map(([key, json]) => `${JSON.stringify(key)}:${json}`);
+  return `{${members.join(',')}}`;
+}

@@ -1,0 +1,56 @@
+import type { DataSource, EntityTarget } from 'typeorm';
+import { SessionConfigError } from '../core/errors.js';
+import type { SessionColumns } from './entities/session-columns.js';
+
+/** The properties of the row, in the order of the table. */
+const PROPERTIES = [
+  'id',
+  'tokenHash',
+  'data',
+  'userId',
+  'version',
+  'createdAt',
+  'touchedAt',
+  'expiresAt',
+  'absoluteExpiresAt',
+  'idleTimeout',
+  'persistent',
+  'previousTokenHash',
+  'previousTokenUntil',
+  'lastWrite',
+] as const satisfies readonly (keyof SessionColumns)[];
+
+/** Names ready for SQL, as the application's naming strategy, prefix and schema make them. */
+export interface SessionTable {
+  /** Quoted, with its schema. */
+  readonly name: string;
+  /** Unquoted, for sentences. */
+  readonly label: string;
+  /** Quoted column by property. */
+  readonly columns: Readonly<Record<(typeof PROPERTIES)[number], string>>;
+}
+
+/** Reads the names from the entity's metadata; says what is missing where the data source does not know the entity. */
+export function sessionTable(dataSource: DataSource, entity: EntityTarget<SessionColumns>): SessionTable {
+  if (!dataSource.hasMetadata(entity)) {
+    const name = typeof entity === 'function' ? entity.name : 'the session entity';
+    throw new SessionConfigError(
+      `The TypeORM data source does not know the session entity (${name}). ` +
+        'Set autoLoadEntities: true in TypeOrmModule.forRoot(), or list the entity in its `entities`.',
+    );
+  }
+  const metadata = dataSource.getMetadata(entity);
+  const quote = (name: string) => dataSource.driver.escape(name);
+  const columns = PROPERTIES.map((property) => {
+    const column = metadata.findColumnWithPropertyName(property);
+    if (column) return [property, quote(column.databaseName)];
+    throw new SessionConfigError(
+      `The session entity ${metadata.name} has no column "${property}". Extend PostgresSessionColumns, and do not remove columns.`,
+    );
+  });
+  return {
+    name: metadata.tablePath.split('.').map(quote).join('.'),
+    label: metadata.tablePath,
+    columns: Object.fromEntries(columns),
+  };
+}

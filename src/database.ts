@@ -1,0 +1,14 @@
+import { CreateSessions1764000000000 } from 'nestjs-typeorm-session';
+import type { DataSourceOptions } from 'typeorm';
+
+/**
+ * The database of the application and of the TypeORM CLI (ormconfig.ts). The table of the sessions comes with a
+ * migration, as every other table of an application does: `synchronize` would drop columns in production.
+ */
+export function databaseOptions(env: NodeJS.ProcessEnv = process.env): DataSourceOptions {
+  const url = env.DATABASE_URL;
+  if (!url) {
+    throw new Error('DATABASE_URL is not set. For example: DATABASE_URL=postgres://user:password@127.0.0.1:5432/shop');
+  }
+  return { type: 'postgres', url, migrations: [CreateSessions1764000000000] };
+}

@@ -1,0 +1,6 @@
+import { IsShortText } from '../short-text.js';
+
+export class SignIn {
+  @IsShortText()
+  name: string;
+}

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+
+export interface TestDatabase {
+  readonly url: string;
+  /** Runs SQL on connections of its own, past the application and the library. */
+  query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, params?: unknown[]): Promise<Row[]>;
+  /** Removes the database, whoever is still connected. */
+  drop(): Promise<void>;
+}
+
+/** An empty PostgreSQL database, so that test files can run side by side. */
+export async function createDatabase(): Promise<TestDatabase> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await administer(`CREATE DATABASE ${name}`);
+  const url = new URL(adminUrl());
+  url.pathname = `/${name}`;
+
+  const pool = new pg.Pool({ connectionString: url.href, max: 4, allowExitOnIdle: true });
+  // An idle connection that a test terminates on the server would otherwise end the process.
+  pool.on('error', () => undefined);
+
+  return {
+    url: url.href,
+    async query<Row extends pg.QueryResultRow>(sql: string, params?: unknown[]) {
+      return (await pool.query<Row>(sql, params)).rows;
+    },
+    async drop() {
+      await pool.end();
+      await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+/** Runs the library's migration, as a deployment of the application would. */
+export async function migrate(url: string): Promise<void> {
+  // Imported late: tests of the storage alone need a database and not the whole library.
+  const { CreateSessions1764000000000 } = await import('nestjs-typeorm-session');
+  const dataSource = new DataSource({ type: 'postgres', url, migrations: [CreateSessions1764000000000] });
+  await dataSource.initialize();
+  try {
+    await dataSource.runMigrations();
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function adminUrl(): string {
+  const url = process.env.TEST_DATABASE_URL;
+  if (!url) {
+    throw new Error(
+      'TEST_DATABASE_URL is not set: run the tests with `npm test`, whose global setup starts a PostgreSQL.',
+    );
+  }
+  return url;
+}
+
+async function administer(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl() });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
