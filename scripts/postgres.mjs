@@ -8,13 +8,13 @@
 // With a folder the cluster persists, and any number of processes may use it at the same time. The first one starts the
 // server, the later ones join it, and the last one to leave stops it, whichever that is. Nobody keeps a counter that a
 // crash could spoil: each guardian holds a shared advisory lock in the server, and who can have that lock exclusively
-// is the last (see postgres-cluster.mjs).
+// is the last (postgres/users.mjs).
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const guardianFile = fileURLToPath(new URL('postgres-guardian.mjs', import.meta.url));
+const guardianFile = fileURLToPath(new URL('postgres/guardian.mjs', import.meta.url));
 
 /**
  * @param {{ folder?: string, port?: number }} [options] `folder` makes the cluster persistent; without `port` a free

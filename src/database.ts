@@ -10,5 +10,11 @@ export function databaseOptions(env: NodeJS.ProcessEnv = process.env): DataSourc
   if (!url) {
     throw new Error('DATABASE_URL is not set. For example: DATABASE_URL=postgres://user:password@127.0.0.1:5432/shop');
   }
-  return { type: 'postgres', url, migrations: [CreateSessions1764000000000] };
+  return {
+    type: 'postgres',
+    url,
+    // Without it, a database that stops answering fills the pool with attempts that wait for minutes.
+    connectTimeoutMS: 2000,
+    migrations: [CreateSessions1764000000000],
+  };
 }

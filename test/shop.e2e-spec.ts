@@ -1,4 +1,4 @@
-import type { INestApplication } from '@nestjs/common';
+import { type INestApplication, Logger } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client, type Reply } from './support/client.js';
@@ -27,6 +27,7 @@ describe.each(['express', 'fastify'] as const)('the shop on %s', (platform) => {
     database = await createDatabase();
     await migrate(database.url);
     process.env.DATABASE_URL = database.url;
+    Logger.overrideLogger(['warn', 'error']);
     const { createApp } = await import('../src/app.js');
     nodes = [await createApp(platform), await createApp(platform)];
     for (const node of nodes) await node.listen(0, '127.0.0.1');

@@ -32,6 +32,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     if (mode === 'refuse') return void client.destroy();
     const upstream = track(connect(Number(target.port), target.hostname));
     let dropAnswer = false;
+    // What was swallowed is missing for good: a connection that has been silent stays so.
+    let isMute = false;
     let pending = Buffer.alloc(0);
     let isStarted = false;
     let queue = Promise.resolve();
@@ -45,7 +47,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
         await proxy.beforeStatement?.(sql);
         dropAnswer ||= proxy.dropAnswerTo?.(sql) ?? false;
       }
-      if (mode === 'pass') upstream.write(chunk);
+      isMute ||= mode === 'silence';
+      if (!isMute) upstream.write(chunk);
     };
     /** One frontend message: the first has no type byte (https://www.postgresql.org/docs/current/protocol-message-formats.html). */
     const next = (): Buffer | undefined => {
@@ -63,7 +66,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
       queue = queue.then(() => forward(chunk)).catch(() => undefined);
     });
     upstream.on('data', (chunk) => {
-      if (mode !== 'pass') return;
+      isMute ||= mode === 'silence';
+      if (isMute) return;
       if (dropAnswer) return void client.destroy();
       client.write(chunk);
     });

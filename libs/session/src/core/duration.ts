@@ -4,7 +4,7 @@ import type { Duration } from './options.js';
 
 const MILLISECONDS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-const TEXT = /^([1-9][0-9]{0,14})(ms|s|m|h|d)$/;
+const TEXT = /^([1-9][0-9]*)(ms|s|m|h|d)$/;
 
 /**
  * A duration in whole milliseconds, always above 0.

@@ -10,6 +10,9 @@ class Point {
   x = 1;
 }
 
+class Orphan {}
+Object.setPrototypeOf(Orphan.prototype, null);
+
 function nestedArrays(levels: number): unknown {
   let value: unknown = 1;
   for (let level = 0; level < levels; level++) value = [value];
@@ -141,6 +144,7 @@ describe('serialize', () => {
     ['a boxed BigInt', Object(1n), 'instance'],
     ['an instance of a class', new Point(), 'instance'],
     ['an instance of a class of another realm', runInNewContext('new (class Object { a = 1 })()'), 'instance'],
+    ['an instance of a class that descends from nothing', new Orphan(), 'instance'],
     ['an object that inherits', Object.create({ a: 1 }), 'instance'],
     ['an object that inherits from nothing in between', Object.create(Object.create(null) as object), 'instance'],
     ['an instance of a subclass of Array', new (class extends Array {})(), 'subclass'],
@@ -270,13 +274,20 @@ describe('serialize', () => {
       expect(refusal(JSON.parse(text), { maxDepth: 16, maxBytes: text.length - 1 }).reason).toContain('larger');
     });
 
+    it('counts the keys while it goes, and reads no further than it must', () => {
+      let reads = 0;
+      const get = (target: Record<string, unknown>, key: string) => (reads++, target[key]);
+      const object = new Proxy<Record<string, unknown>>({ ['k'.repeat(1_000)]: null }, { get });
+
+      expect(refusal(new Array(1_000).fill(object)).reason).toContain('larger');
+      expect(reads).toBeLessThan(70);
+    });
+
     it('gives up a small graph that unfolds into a huge text', () => {
       let bomb: unknown = 'x';
       for (let level = 0; level < 25; level++) bomb = [bomb, bomb];
-      const started = performance.now();
 
       expect(refusal(bomb, { maxDepth: 30, maxBytes: 65_536 }).reason).toContain('larger');
-      expect(performance.now() - started).toBeLessThan(200);
     });
   });
 
@@ -473,7 +484,6 @@ describe('propertyPath', () => {
 
 function argumentsOf(..._: unknown[]): unknown {
   return (function () {
-    // eslint-disable-next-line prefer-rest-params
     return arguments;
   })();
 }

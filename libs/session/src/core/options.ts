@@ -45,7 +45,7 @@ export interface SessionOptions {
    */
   secrets?: readonly string[];
   cookie?: SessionCookieOptions;
-  /** Without use for this long, a session ends. Default: 1 day. */
+  /** Without use for this long, a session ends. Default: 1 day, or `absoluteTimeout` where that is less. */
   idleTimeout?: Duration;
   /** After this long a session ends in any case. Default: 14 days. */
   absoluteTimeout?: Duration;

@@ -2,21 +2,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   describeError,
   isSessionFault,
+  SessionConfigError,
   SessionStoreError,
   type SessionErrorCode,
   type SessionFault,
   type StoreFailure,
 } from './errors.js';
-import { checkKey, JsonProfileError, serialize } from './json-profile.js';
+import { checkKey, JsonProfileError, propertyPath, serialize } from './json-profile.js';
 import { lifetimeOf } from './resolve-options.js';
 import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
 import { SessionRow, type AtomicAnswer } from './session-row.js';
-import { SessionLimitError, SessionValues } from './session-values.js';
+import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
 import type { LoginOptions, Session } from './session.js';
-import type { AtomicOperation, Delta } from './store.js';
+import type { AtomicOperation, Delta, JsonByKey } from './store.js';
 
 const FLASH = '$flash';
-const NOTHING: Delta = { set: {}, unset: [] };
+const NOTHING: Delta = { set: Object.create(null) as JsonByKey, unset: [] };
 
 /** Attempts of `update(key, fn)` before it answers 409, and the longest pause before the next one, in milliseconds. */
 const UPDATE_ATTEMPTS = 12;
@@ -30,6 +31,20 @@ const STORE_CODES: Record<StoreFailure, SessionErrorCode> = {
 };
 
 type FlashMessages = Record<string, unknown[]>;
+
+/** Changes that an operation took out of memory when it was called, so that what comes later is not part of it. */
+interface Taken {
+  /** Where they came from. */
+  readonly values: SessionValues;
+  /** `undefined`: there were none, or they are in the row. */
+  delta: Delta | undefined;
+}
+
+/** Settles when the operations that were called before have ended. */
+type Turn = Promise<unknown> | undefined;
+
+/** An operation: it runs at once as far as its first `await`, which is for its turn. */
+type Work<R> = (turn: Turn) => Promise<R>;
 
 /** The session of one request: its values in memory, its row behind, and the operations between them in call order. */
 export class RequestSession implements Session {
@@ -122,107 +137,115 @@ export class RequestSession implements Session {
     this.#look();
     this.#openForChange();
     this.#checkKey(kind);
-    const { [kind]: messages = [], ...others } = (this.#values.get(FLASH) ?? {}) as FlashMessages;
-    if (message !== undefined) return this.#values.set(FLASH, { ...others, [kind]: [...messages, message] });
-    if (messages.length === 0) return [];
-    if (Object.keys(others).length > 0) this.#values.set(FLASH, others);
+    const all = new Map(Object.entries((this.#values.get(FLASH) ?? {}) as FlashMessages));
+    const messages = all.get(kind) ?? [];
+    all.delete(kind);
+    if (message !== undefined) all.set(kind, [...messages, message]);
+    else if (messages.length === 0) return [];
+    if (all.size > 0) this.#values.set(FLASH, Object.fromEntries(all));
     else this.#values.delete(FLASH);
-    return messages;
+    return message === undefined ? messages : undefined;
   }
 
   save(): Promise<void> {
-    return this.#run('save', async () => {
-      const delta = this.#delta();
-      if (delta) await this.#write(delta);
+    return this.#run('save', async (turn) => {
+      const taken = this.#take();
+      await turn;
+      await this.#save(taken);
     });
   }
 
   touch(): Promise<void> {
-    return this.#run('touch', () => this.#row.touch(0));
+    return this.#run('touch', async (turn) => {
+      await turn;
+      await this.#row.touch(0);
+    });
   }
 
   regenerate(): Promise<void> {
-    return this.#runWithCookie('regenerate', async () => {
-      const delta = this.#delta() ?? NOTHING;
-      await this.#row.renew(delta);
-      this.#values.accept(delta);
+    return this.#runWithCookie('regenerate', async (turn) => {
+      const taken = this.#take();
+      await turn;
+      await this.#write(taken, (delta) => this.#row.renew(delta));
     });
   }
 
   login(userId: string, options: LoginOptions = {}): Promise<void> {
-    return this.#runWithCookie('login', async () => {
+    return this.#runWithCookie('login', async (turn) => {
       if (typeof userId !== 'string' || userId === '' || userId.length > 255) {
         throw this.#error('SESSION_VALUE', 'login() needs the user id as text of 1 to 255 characters');
       }
       serialize(userId, 'the user id', this.#context.options);
       const keep = options.keep ?? [];
-      const delta = this.#delta(keep) ?? NOTHING;
-      await this.#row.renew(delta, { userId, keep, ...lifetimeOf(this.#context.options, options) });
-      this.#values.accept(delta);
-      this.#values.retain(keep);
+      const signIn = { userId, keep, ...lifetimeOf(this.#context.options, options) };
+      const taken = this.#take(keep);
+      taken.values.retain(keep);
+      await turn;
+      await this.#write(taken, (delta) => this.#row.renew(delta, signIn));
     });
   }
 
   destroy(): Promise<void> {
-    return this.#runWithCookie('destroy', async () => {
-      await this.#row.remove();
+    return this.#runWithCookie('destroy', async (turn) => {
+      // Now, and not when the row is deleted: what is set from here on belongs to the next session.
       this.#values = this.#valuesOf(undefined);
+      await turn;
+      await this.#row.remove();
     });
   }
 
   increment(key: string, by = 1): Promise<number> {
-    return this.#run('increment', async () => {
+    return this.#run('increment', async (turn) => {
       if (!Number.isFinite(by)) throw this.#error('SESSION_VALUE', 'increment() needs a finite number to add');
-      const answer = await this.#apply({ kind: 'increment', key, by });
+      const answer = await this.#apply({ kind: 'increment', key, by }, turn);
       if (answer.status === 'applied') return Number(answer.value);
-      throw this.#error('SESSION_VALUE', `increment() needs a number within ±(2^53 - 1) at $.${key}`);
+      throw this.#error('SESSION_VALUE', `increment() needs a number within ±(2^53 - 1) at ${pathOf(key)}`);
     });
   }
 
   append(key: string, ...items: unknown[]): Promise<number> {
-    return this.#run('append', async () => {
-      const answer = await this.#apply({ kind: 'append', key, items: this.#serialize(key, items) });
+    return this.#run('append', async (turn) => {
+      const answer = await this.#apply({ kind: 'append', key, items: this.#serialize(key, items) }, turn);
       if (answer.status === 'applied') return (JSON.parse(answer.value!) as unknown[]).length;
-      throw this.#error('SESSION_VALUE', `append() needs an array at $.${key}, and room for more (maxBytes)`);
+      throw this.#error('SESSION_VALUE', `append() needs an array at ${pathOf(key)}, and room for more (maxBytes)`);
     });
   }
 
   setIfAbsent(key: string, value: unknown): Promise<boolean> {
-    return this.#run('setIfAbsent', async () => {
+    return this.#run('setIfAbsent', async (turn) => {
       this.#checkSchema(key, value);
-      const answer = await this.#apply({ kind: 'setIfAbsent', key, value: this.#serialize(key, value) });
-      if (answer.status === 'unfit' && answer.value === undefined) throw this.#noRoom('setIfAbsent', key);
+      const operation = { kind: 'setIfAbsent', key, value: this.#serialize(key, value) } as const;
+      let answer = await this.#apply(operation, turn);
+      while (answer.status === 'unfit' && answer.value === undefined) {
+        const { version } = answer;
+        answer = await this.#apply(operation, undefined);
+        // Absent, refused, and nothing has changed: there is no room. Otherwise it was taken away in between.
+        if (answer.status === 'unfit' && answer.version === version) throw this.#noRoom('setIfAbsent', key);
+      }
       return answer.status === 'applied';
     });
   }
 
   take(key: string): Promise<any> {
-    return this.#run('take', async () => {
-      this.#checkKey(key);
+    return this.#run('take', async (turn) => {
+      const taken = this.#takeKey(key);
+      await turn;
       // Nothing to take, and nothing to insert for it.
-      if (!this.#row.exists && !this.#values.has(key)) return undefined;
-      const answer = await this.#apply({ kind: 'take', key });
-      return answer.status === 'applied' ? parse(answer.value) : undefined;
+      if (!this.#row.exists && !taken.delta) return undefined;
+      const answer = await this.#applyTo(taken, { kind: 'take', key });
+      return answer.status === 'applied' ? parseValue(answer.value) : undefined;
     });
   }
 
   update(key: string, fn: (current: any) => unknown): Promise<any> {
-    return this.#run('update', async () => {
-      for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
-        await this.#saveKey(key);
-        const read = await this.#row.read(key);
-        const current = read ? parse(read.value) : this.#values.get(key);
-        const next = await fn(current);
-        if (next === undefined && current === undefined) return undefined;
-        if (next !== undefined) this.#checkSchema(key, next);
-        const value = next === undefined ? undefined : this.#serialize(key, next);
-        const version = read?.version ?? 0;
-        const answer = await this.#apply({ kind: 'compareAndSet', key, value, version });
-        if (answer.status === 'applied') return parse(answer.value);
-        if (answer.version === version) throw this.#noRoom('update', key);
-        await delay(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));
+    return this.#run('update', async (turn) => {
+      const taken = this.#takeKey(key);
+      await turn;
+      try {
+        return await this.#update(taken, key, fn);
+      } finally {
+        giveBack(taken);
       }
-      throw this.#error('SESSION_CONFLICT');
     });
   }
 
@@ -264,13 +287,13 @@ export class RequestSession implements Session {
   /** Writes what the request changed and did not save, or moves the expiry; `undefined` where there is nothing to do. */
   writeRest(): Promise<void> | undefined {
     if (this.#failure) return undefined;
-    let delta: Delta | undefined;
+    let taken: Taken;
     try {
-      delta = this.#delta();
+      taken = this.#take();
     } catch (error) {
       return Promise.reject(this.#translate('save', error));
     }
-    if (delta) return this.#translated('save', () => this.#write(delta));
+    if (taken.delta) return this.#translated('save', () => this.#save(taken));
     return this.#isLookedAt && this.#row.isTouchDue ? this.#touchQuietly() : undefined;
   }
 
@@ -285,20 +308,24 @@ export class RequestSession implements Session {
   }
 
   /** For operations whose outcome the browser has to be told. */
-  #runWithCookie<R>(operation: string, work: () => Promise<R>): Promise<R> {
-    const refused = () => Promise.reject<R>(this.#error('SESSION_COMMITTED'));
-    return this.#run(operation, this.#isClosed ? refused : work);
+  #runWithCookie<R>(operation: string, work: Work<R>): Promise<R> {
+    return this.#run(operation, this.#isClosed ? this.#refuseLate : work);
   }
 
-  /** Queues an operation. Its rejection counts as handled, for the edge reports a failure that nobody awaited. */
-  #run<R>(operation: string, work: () => Promise<R>): Promise<R> {
+  /**
+   * Starts an operation: what it takes along it takes at once, and what it writes it writes in its turn. Its rejection
+   * counts as handled, for the edge reports a failure that nobody awaited.
+   */
+  #run<R>(operation: string, work: Work<R>): Promise<R> {
+    const before = this.#running;
     const needsCookie = this.#isClosed && !this.#row.exists;
-    const start = () => this.#translated(operation, needsCookie ? this.#refuseLate : work);
-    const result = (this.#running ? this.#running.then(start) : start()) as Promise<R>;
+    const result = this.#translated(operation, () => (needsCookie ? this.#refuseLate() : work(before)));
     const settled: Promise<unknown> = result
       .catch((error: unknown) => {
         if (isSessionFault(error)) this.#rejected ??= error;
       })
+      // It may have been refused before its turn.
+      .then(() => before)
       .then(() => {
         if (this.#running === settled) this.#running = undefined;
       });
@@ -318,38 +345,79 @@ export class RequestSession implements Session {
   #translate(operation: string, error: unknown): unknown {
     if (error instanceof JsonProfileError) return this.#error('SESSION_VALUE', `${error.path} ${error.reason}`);
     if (error instanceof SessionLimitError) return this.#error('SESSION_VALUE', error.message);
+    if (error instanceof SessionConfigError) return this.#error('SESSION_VALUE', error.message);
     if (!(error instanceof SessionStoreError)) return error;
     this.#context.emit({ type: 'store-failed', operation, reason: error.reason });
     return this.#error(STORE_CODES[error.failure]);
   }
 
-  async #write(delta: Delta): Promise<void> {
-    await this.#row.write(delta);
-    this.#values.accept(delta);
+  async #save(taken: Taken): Promise<void> {
+    if (taken.delta) await this.#write(taken, (delta) => this.#row.write(delta));
   }
 
-  /** Brings a key's unsaved change into the row, so that an atomic operation builds on it. */
-  async #saveKey(key: string): Promise<void> {
-    this.#checkKey(key);
-    const delta = this.#row.exists ? this.#delta([key]) : undefined;
-    if (delta) await this.#write(delta);
+  /** Writes what was taken. Where that fails it is pending again: a stream may save it later. */
+  async #write<R>(taken: Taken, write: (delta: Delta) => Promise<R>): Promise<R> {
+    try {
+      const result = await write(taken.delta ?? NOTHING);
+      taken.delta = undefined;
+      return result;
+    } finally {
+      giveBack(taken);
+    }
   }
 
-  async #apply(operation: AtomicOperation): Promise<AtomicAnswer> {
+  async #apply(operation: AtomicOperation, turn: Turn): Promise<AtomicAnswer> {
+    const taken = this.#takeKey(operation.key);
+    taken.values.checkRoomFor(operation.key);
+    await turn;
+    return this.#applyTo(taken, operation);
+  }
+
+  /** An unsaved change of the key goes into the row first, or, where there is none, into its INSERT. */
+  async #applyTo(taken: Taken, operation: AtomicOperation): Promise<AtomicAnswer> {
     const { key } = operation;
-    await this.#saveKey(key);
-    const unsaved =
-      this.#row.exists || !this.#values.has(key) ? undefined : this.#serialize(key, this.#values.get(key));
-    const answer = await this.#row.apply(operation, unsaved);
-    this.#values.absorb(key, operation.kind === 'take' ? undefined : answer.value);
-    return answer;
+    if (this.#row.exists) await this.#save(taken);
+    try {
+      const answer = await this.#row.apply(operation, taken.delta?.set[key]);
+      if (answer.status === 'applied') taken.delta = undefined;
+      if (!taken.delta) taken.values.absorb(key, operation.kind === 'take' ? undefined : answer.value);
+      return answer;
+    } finally {
+      giveBack(taken);
+    }
   }
 
-  #delta(only?: readonly string[]): Delta | undefined {
-    const delta = this.#values.delta(only);
-    if (!delta || !this.#context.schema) return delta;
-    for (const key of Object.keys(delta.set)) this.#checkSchema(key, this.#values.get(key));
-    return delta;
+  async #update(taken: Taken, key: string, fn: (current: unknown) => unknown): Promise<unknown> {
+    if (this.#row.exists) await this.#save(taken);
+    for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
+      const read = await this.#row.read(key);
+      const current = parseValue(read ? read.value : taken.delta?.set[key]);
+      const next = await fn(current);
+      if (next === undefined && current === undefined) return undefined;
+      if (next !== undefined) this.#checkSchema(key, next);
+      if (current === undefined) taken.values.checkRoomFor(key);
+      const value = next === undefined ? undefined : this.#serialize(key, next);
+      const version = read?.version ?? 0;
+      const answer = await this.#applyTo(taken, { kind: 'compareAndSet', key, value, version });
+      if (answer.status === 'applied') return parseValue(answer.value);
+      if (answer.version === version) throw this.#noRoom('update', key);
+      await delay(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));
+    }
+    throw this.#error('SESSION_CONFLICT');
+  }
+
+  #takeKey(key: string): Taken {
+    this.#checkKey(key);
+    return this.#take([key]);
+  }
+
+  #take(only?: readonly string[]): Taken {
+    const values = this.#values;
+    const delta = values.delta(only);
+    if (!delta) return { values, delta };
+    for (const key of Object.keys(delta.set)) this.#checkSchema(key, values.get(key));
+    values.accept(delta);
+    return { values, delta };
   }
 
   #valuesOf(text: string | undefined): SessionValues {
@@ -364,7 +432,7 @@ export class RequestSession implements Session {
 
   #serialize(key: string, value: unknown): string {
     this.#checkKey(key);
-    return serialize(value, `$.${key}`, this.#context.options);
+    return serialize(value, pathOf(key), this.#context.options);
   }
 
   #checkKey(key: string): void {
@@ -374,7 +442,7 @@ export class RequestSession implements Session {
 
   #checkSchema(key: string, value: unknown): void {
     const broken = isReserved(key) ? [] : (this.#context.schema?.(key, value) ?? []);
-    if (broken.length > 0) throw this.#error('SESSION_VALUE', `$.${key} breaks the schema: ${broken.join(', ')}`);
+    if (broken.length > 0) throw this.#error('SESSION_VALUE', `${pathOf(key)} breaks the schema: ${broken.join(', ')}`);
   }
 
   #look(): void {
@@ -394,7 +462,7 @@ export class RequestSession implements Session {
   readonly #refuseLate = (): Promise<never> => Promise.reject(this.#error('SESSION_COMMITTED'));
 
   #noRoom(operation: string, key: string): SessionFault {
-    return this.#error('SESSION_VALUE', `${operation}() found no room for $.${key} (maxBytes)`);
+    return this.#error('SESSION_VALUE', `${operation}() found no room for ${pathOf(key)} (maxBytes)`);
   }
 
   #error(code: SessionErrorCode, detail?: string): SessionFault {
@@ -407,6 +475,10 @@ function isReserved(key: string): boolean {
   return key.startsWith('$');
 }
 
-function parse(json: string | undefined): any {
-  return json === undefined ? undefined : JSON.parse(json);
+function pathOf(key: string): string {
+  return propertyPath('$', key);
+}
+
+function giveBack({ values, delta }: Taken): void {
+  if (delta) values.giveBack(delta);
 }

@@ -49,8 +49,8 @@ export function resolveCookie(options: SessionCookieOptions, isProduction: boole
   const secure = given.secure === undefined ? isProduction : checkBoolean(given.secure, 'cookie.secure');
   const domain = given.domain === undefined ? undefined : checkDomain(given.domain);
   const path = checkPath(given.path);
-  const isHostOnly = secure && domain === undefined && path === '/';
-  const name = given.name === undefined ? (isHostOnly ? '__Host-sid' : 'sid') : checkName(given.name);
+  const defaultName = secure && domain === undefined && path === '/' ? '__Host-sid' : 'sid';
+  const name = checkName(given.name === undefined ? defaultName : given.name);
   const sameSite = checkOneOf(given.sameSite, 'cookie.sameSite', ['lax', 'strict', 'none']);
   const partitioned = checkBoolean(given.partitioned, 'cookie.partitioned');
   const cookie = Object.freeze({ name, domain, path, sameSite, secure, partitioned });

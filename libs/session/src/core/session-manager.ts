@@ -35,6 +35,11 @@ export class SessionManager {
     return this.#commitRest(session, status);
   }
 
+  /** Passes on an error that no caller is left to receive. */
+  report(error: unknown): void {
+    this.#context.report(error);
+  }
+
   async #commitAfterRunning(session: RequestSession, status: number): Promise<SessionFault | undefined> {
     while (session.running) await session.running;
     return this.#commitRest(session, status);

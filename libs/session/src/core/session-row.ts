@@ -132,6 +132,10 @@ export class SessionRow {
     const result = applyAtomic(operation, unsaved);
     if (!result.fits) return { status: 'unfit', value: unsaved, version: 0 };
     const { value } = result;
+    const { maxBytes } = this.#context.options;
+    if (value !== undefined && Buffer.byteLength(`{${JSON.stringify(operation.key)}:${value}}`) > maxBytes) {
+      return { status: 'unfit', value: unsaved, version: 0 };
+    }
     await this.#insert({ set: value === undefined ? {} : { [operation.key]: value }, unset: [] });
     return { status: 'applied', value: operation.kind === 'take' ? unsaved : value };
   }

@@ -1,4 +1,4 @@
-import { parseData, serialize } from './json-profile.js';
+import { parseData, propertyPath, serialize } from './json-profile.js';
 import type { Delta } from './store.js';
 
 /** What a value may be at most. */
@@ -10,6 +10,9 @@ export interface ValueLimits {
 
 /** The changes do not fit the limits of a session. Names what was exceeded, never a value. */
 export class SessionLimitError extends Error {}
+
+/** Stands for what the row may or may not have: no JSON text is empty, so it differs from all of them. */
+const UNKNOWN = '';
 
 /** Says whether a stored key may be seen; it reports the ones that may not. */
 export type KeyFilter = (key: string, value: unknown) => boolean;
@@ -26,6 +29,8 @@ export class SessionValues {
   #values = new Map<string, unknown>();
   /** JSON as the row has it, of the keys that were handed out or written; `undefined`: the row has no such key. */
   #stored = new Map<string, string | undefined>();
+  /** Keys whose value was set, and not just handed out. */
+  #written = new Set<string>();
   /** Keys of the row that the filter keeps from the view. */
   #hidden = new Map<string, unknown>();
   /** Upper bound of the row's JSON in bytes. */
@@ -57,6 +62,7 @@ export class SessionValues {
   /** Keeps the reference: it is serialised when the delta is taken. */
   set(key: string, value: unknown): void {
     this.#remember(key);
+    this.#written.add(key);
     this.#values.set(key, value);
   }
 
@@ -69,12 +75,17 @@ export class SessionValues {
     for (const key of [...this.keys(), ...this.#hidden.keys()]) this.delete(key);
   }
 
-  /** Forgets all keys but these without counting it as a change: the row has lost them already. */
+  /** Forgets all keys but these without counting it as a change: the row loses them by itself. */
   retain(keys: readonly string[]): void {
     const isKept = new Set(keys);
     for (const map of [this.#parsed(), this.#stored, this.#hidden]) {
       for (const key of map.keys()) if (!isKept.has(key)) map.delete(key);
     }
+  }
+
+  /** @throws SessionLimitError where a key would be one too many. */
+  checkRoomFor(key: string): void {
+    if (!this.has(key) && !this.#hidden.has(key)) this.#checkKeys(this.#values.size + this.#hidden.size + 1);
   }
 
   /**
@@ -90,7 +101,7 @@ export class SessionValues {
     for (const key of only ?? this.#stored.keys()) {
       if (!this.#stored.has(key)) continue;
       const stored = this.#stored.get(key);
-      const current = this.#values.has(key) ? serialize(this.#values.get(key), `$.${key}`, this.#limits) : undefined;
+      const current = this.#values.has(key) ? this.#serialize(key, stored) : undefined;
       if (current === stored) continue;
       if (current === undefined) {
         unset.push(key);
@@ -104,7 +115,7 @@ export class SessionValues {
     return { set, unset };
   }
 
-  /** The row has this delta now. */
+  /** The row has this delta now, or will have it when the operation that took it has had its turn. */
   accept(delta: Delta): void {
     for (const [key, json] of Object.entries(delta.set)) {
       this.#stored.set(key, json);
@@ -113,30 +124,48 @@ export class SessionValues {
     for (const key of delta.unset) this.#stored.set(key, undefined);
   }
 
-  /** The row has this value now. The view follows, unless the request has changed the key again meanwhile. */
+  /** The row did not get an accepted delta, or nobody knows whether it did: the changes are pending again. */
+  giveBack(delta: Delta): void {
+    for (const key of [...Object.keys(delta.set), ...delta.unset]) this.#stored.set(key, UNKNOWN);
+  }
+
+  /** The row has this value now. The view follows, unless the request has changed the key meanwhile. */
   absorb(key: string, json: string | undefined): void {
-    this.#remember(key);
-    const current = this.#values.has(key) ? JSON.stringify(this.#values.get(key)) : undefined;
-    const isUnchanged = current === this.#stored.get(key);
+    const isUnchanged = !this.#isChanged(key);
+    this.#bytes += Buffer.byteLength(json ?? '') + Buffer.byteLength(key) + 8;
     this.#stored.set(key, json);
     if (!isUnchanged) return;
-    const value = json === undefined ? undefined : parseData(`{${JSON.stringify(key)}:${json}}`)?.get(key);
-    if (value === undefined) this.#values.delete(key);
-    else this.#values.set(key, value);
+    // As if it had just been loaded.
+    for (const keys of [this.#stored, this.#written, this.#values, this.#hidden]) keys.delete(key);
+    if (json !== undefined) this.#show(key, parseValue(json));
+  }
+
+  #isChanged(key: string): boolean {
+    const values = this.#parsed();
+    if (!this.#stored.has(key)) return false;
+    const stored = this.#stored.get(key);
+    return values.has(key) ? !isSame(values.get(key), stored) : stored !== undefined;
+  }
+
+  /** What was only handed out, and is what it was, is not judged: the limits may be newer than the row. */
+  #serialize(key: string, stored: string | undefined): string {
+    const value = this.#values.get(key);
+    if (!this.#written.has(key) && isSame(value, stored)) return stored!;
+    return serialize(value, propertyPath('$', key), this.#limits);
   }
 
   #parsed(): Map<string, unknown> {
     if (this.#text === undefined) return this.#values;
-    this.#values = parseData(this.#text) ?? this.#values;
+    const values = parseData(this.#text) ?? this.#values;
     this.#text = undefined;
-    if (this.#isVisible) {
-      for (const [key, value] of this.#values) {
-        if (this.#isVisible(key, value)) continue;
-        this.#values.delete(key);
-        this.#hidden.set(key, value);
-      }
-    }
+    if (!this.#isVisible) return (this.#values = values);
+    for (const [key, value] of values) this.#show(key, value);
     return this.#values;
+  }
+
+  #show(key: string, value: unknown): void {
+    const isHidden = this.#isVisible?.(key, value) === false;
+    (isHidden ? this.#hidden : this.#values).set(key, value);
   }
 
   #remember(key: string): void {
@@ -148,12 +177,30 @@ export class SessionValues {
   }
 
   #checkLimits(added: number): void {
-    const { maxKeys, maxBytes } = this.#limits;
-    const keys = this.#values.size + this.#hidden.size;
-    if (keys > maxKeys) throw new SessionLimitError(`${keys} keys, and at most ${maxKeys} are allowed (maxKeys)`);
+    const { maxBytes } = this.#limits;
+    this.#checkKeys(this.#values.size + this.#hidden.size);
     if (this.#bytes + added <= maxBytes) return;
     const exact = Buffer.byteLength(JSON.stringify(Object.fromEntries([...this.#values, ...this.#hidden])));
     if (exact <= maxBytes) return;
     throw new SessionLimitError(`${exact} bytes of JSON, and at most ${maxBytes} are allowed (maxBytes)`);
+  }
+
+  #checkKeys(keys: number): void {
+    const { maxKeys } = this.#limits;
+    if (keys > maxKeys) throw new SessionLimitError(`${keys} keys, and at most ${maxKeys} are allowed (maxKeys)`);
+  }
+}
+
+/** A value from the JSON text of a row; `undefined` is no value. As {@link parseData} does, without any `__proto__`. */
+export function parseValue(json: string | undefined): unknown {
+  return json === undefined ? undefined : parseData(`{"value":${json}}`)?.get('value');
+}
+
+/** Whether a value is still what its JSON says. One that has become no JSON is not. */
+function isSame(value: unknown, json: string | undefined): boolean {
+  try {
+    return JSON.stringify(value) === json;
+  } catch {
+    return false;
   }
 }

@@ -22,7 +22,7 @@ describe('createToken', () => {
     const share = (bit: number) => bytes.filter((b) => b.readUInt8(bit >> 3) & (1 << (bit & 7))).length / bytes.length;
     const shares = Array.from({ length: 256 }, (_, bit) => share(bit));
 
-    // Six standard deviations of 20 000 draws: one false alarm in about two million runs.
+    // More than six standard deviations of 20 000 draws: less than one false alarm in a million runs.
     expect(Math.min(...shares)).toBeGreaterThan(0.478);
     expect(Math.max(...shares)).toBeLessThan(0.522);
   });

@@ -73,6 +73,10 @@ describe('CookieSigner with secrets', () => {
     }
   });
 
+  it('refuses a text that it signed itself but that is no token', () => {
+    expect(signer.verify(signer.sign('%'.repeat(43)))).toBeUndefined();
+  });
+
   it('refuses a value signed for another cookie', () => {
     expect(signer.verify(new CookieSigner('__Host-sid', [SECRET_A]).sign(token))).toBeUndefined();
   });

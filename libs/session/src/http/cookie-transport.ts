@@ -5,6 +5,12 @@ import { CookieSigner } from './cookie-signature.js';
 import { readCookieValues, serializeCookie, serializeExpiredCookie } from './cookie.js';
 import { replaceSetCookie, setNoStore } from './response-headers.js';
 
+/**
+ * Candidates that are looked up at most: so many that cookies planted by a sibling domain do not push the right one out, so few that a
+ * header full of them stays one small query.
+ */
+const MAX_TOKENS = 32;
+
 /** Carries the token in a cookie (RFC 6265bis), and nowhere else: never in a URL, a body or another header. */
 export class CookieTransport {
   readonly #options: ResolvedSessionOptions['cookie'];
@@ -19,7 +25,7 @@ export class CookieTransport {
   read(request: IncomingMessage): { tokens: string[]; cookieSent: boolean } {
     const values = readCookieValues(request.headers.cookie, this.#options.name);
     const tokens = values.map((value) => this.#signer.verify(value)).filter((token) => token !== undefined);
-    return { tokens: [...new Set(tokens)], cookieSent: values.length > 0 };
+    return { tokens: [...new Set(tokens)].slice(0, MAX_TOKENS), cookieSent: values.length > 0 };
   }
 
   /** Leaves one Set-Cookie of ours at most, which no cache may keep (OWASP ASVS 14.3.2, CVE-2023-30861). */

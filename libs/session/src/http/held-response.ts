@@ -1,5 +1,6 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { validateHeaderValue, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import { isUint8Array } from 'node:util/types';
 
 /** An answer of our own that replaces the handler's. */
 export interface ReplacementResponse {
@@ -18,6 +19,8 @@ export interface ResponseGate {
   commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined>;
   /** Sets our headers: the last thing before the first byte, after the handler's are final. */
   setHeaders(response: ServerResponse): void;
+  /** Is told of an error that no caller is left to receive. */
+  report(error: unknown): void;
 }
 
 type Method = 'write' | 'end' | 'writeHead' | 'flushHeaders';
@@ -27,9 +30,9 @@ type Call = readonly [method: Method, args: unknown[]];
 const HEADER_SETTERS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const;
 /** Bytes that a held response takes before it asks its source to wait. */
 const HIGH_WATER_MARK = 65_536;
-/** Headers that describe the body or the resource of the answer that is replaced. */
-const DESCRIBES_BODY =
-  /^(content-(?!security-policy)|etag$|last-modified$|location$|transfer-encoding$|trailer$|accept-ranges$)/;
+/** Headers that describe the body or the resource of the answer that is replaced, or fetch another in its place. */
+const DESCRIBES_ANSWER =
+  /^(content-(?!security-policy)|(etag|last-modified|expires|location|refresh|transfer-encoding|trailer|accept-ranges|x-accel-redirect|x-sendfile)$)/;
 
 const HOLD = Symbol('nestjs-typeorm-session.hold');
 
@@ -44,7 +47,8 @@ interface Held {
 export function holdResponse(response: ServerResponse, gate: ResponseGate): void {
   (response as ServerResponse & Held)[HOLD] = new ResponseHold(response, gate);
   Object.assign(response, HELD_METHODS);
-  response.on('pipe', rememberSource as (source: Readable) => void);
+  response.on('pipe', addSource as (source: Readable) => void);
+  response.on('unpipe', removeSource as (source: Readable) => void);
 }
 
 // Shared by all responses instead of a closure for each: this is on the path of every request with a session.
@@ -58,13 +62,21 @@ const HELD_METHODS = {
   writeHead(this: Held, ...args: unknown[]) {
     return this[HOLD].call('writeHead', args);
   },
+  /** The old name of `writeHead`, which Node keeps and which would go past us. */
+  writeHeader(this: Held, ...args: unknown[]) {
+    return this[HOLD].call('writeHead', args);
+  },
   flushHeaders(this: Held) {
     this[HOLD].call('flushHeaders', []);
   },
 };
 
-function rememberSource(this: Held, source: Readable): void {
-  this[HOLD].source = source;
+function addSource(this: Held, source: Readable): void {
+  this[HOLD].sources.add(source);
+}
+
+function removeSource(this: Held, source: Readable): void {
+  this[HOLD].sources.delete(source);
 }
 
 class ResponseHold {
@@ -79,9 +91,8 @@ class ResponseHold {
   #heldBytes = 0;
   #hasEnded = false;
   #owesDrain = false;
-  /** The stream that is piped into the response. */
-  source: Readable | undefined;
-  #isSourcePaused = false;
+  /** The streams that are piped into the response. */
+  readonly sources = new Set<Readable>();
   #unfreeze: () => void = () => {};
 
   constructor(response: ServerResponse, gate: ResponseGate) {
@@ -96,6 +107,7 @@ class ResponseHold {
       case 'passed':
         return this.#original[method].apply(this.#response, args);
       case 'replaced':
+        if (method === 'writeHead') throw headersSent('write');
         return this.#discard(method, args);
       case 'committing':
         return this.#hold(method, args);
@@ -107,17 +119,20 @@ class ResponseHold {
   #begin(method: Method, args: unknown[]): unknown {
     const response = this.#response;
     // Let Node refuse what it refuses, in the caller's stack, before anything is committed.
+    checkChunk(method, args);
     const head = method === 'writeHead' ? applyHead(response, args) : args;
-    this.#status = response.statusCode;
+    this.#status = checkStatus(response.statusCode);
     this.#statusMessage = response.statusMessage;
+    if (this.#statusMessage) validateHeaderValue('status message', this.#statusMessage);
     const outcome = this.#gate.commit(this.#status);
     if (outcome instanceof Promise) {
       this.#phase = 'committing';
       this.#unfreeze = freeze(response, () => this.#hasEnded);
-      void outcome.then((replacement) => this.#release(replacement));
+      void this.#settle(outcome);
       return this.#hold(method, head);
     }
     if (outcome) {
+      this.#hasEnded = method === 'end';
       this.#replace(outcome);
       return this.#discard(method, args);
     }
@@ -128,31 +143,30 @@ class ResponseHold {
 
   /** Answers as Node would to a response whose head is out. */
   #hold(method: Method, args: unknown[]): unknown {
-    const isFirst = this.#calls.length === 0;
+    if (method === 'writeHead' && this.#calls.length > 0) throw headersSent('write');
     if (this.#hasEnded) return this.#discard(method, args);
-    if (method === 'writeHead' && !isFirst) throw headersSent('write');
+    checkChunk(method, args);
     if (method === 'end') this.#hasEnded = true;
     this.#calls.push([method, args]);
     if (method !== 'write') return this.#response;
-    const [chunk] = args;
-    if (typeof chunk === 'string' || chunk instanceof Uint8Array) this.#heldBytes += chunk.length;
-    // Pausing the source itself, since a middleware that compresses takes its own listeners for `drain`.
-    if (this.source && !this.#isSourcePaused) {
-      this.#isSourcePaused = true;
-      this.source.pause();
-    }
+    this.#heldBytes += (args[0] as string | Uint8Array).length;
+    // Pausing the sources themselves, since a middleware that compresses takes their listeners for `drain`.
+    for (const source of this.sources) source.pause?.();
     if (this.#heldBytes < HIGH_WATER_MARK) return true;
     this.#owesDrain = true;
     return false;
   }
 
-  #release(replacement: ReplacementResponse | undefined): void {
-    this.#unfreeze();
-    if (replacement) return this.#replace(replacement);
+  async #settle(outcome: Promise<ReplacementResponse | undefined>): Promise<void> {
     try {
-      this.#replay();
+      const replacement = await outcome;
+      this.#unfreeze();
+      if (replacement) this.#replace(replacement);
+      else this.#replay();
     } catch (error) {
-      // What Node refuses late, such as a body that is neither text nor bytes, has no caller left to be thrown at.
+      this.#unfreeze();
+      this.#phase = 'passed';
+      this.#gate.report(error);
       this.#response.destroy(error as Error);
     }
   }
@@ -169,35 +183,66 @@ class ResponseHold {
       if (method === 'write') hasRoom = answer !== false;
     }
     this.#calls = [];
-    if (this.#isSourcePaused) this.source?.resume();
+    for (const source of this.sources) source.resume?.();
     if (this.#owesDrain && hasRoom) response.emit('drain');
   }
 
   #replace({ status, headers, body }: ReplacementResponse): void {
     const response = this.#response;
     this.#phase = 'replaced';
-    for (const name of response.getHeaderNames()) if (DESCRIBES_BODY.test(name)) response.removeHeader(name);
+    for (const name of response.getHeaderNames()) if (DESCRIBES_ANSWER.test(name)) response.removeHeader(name);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader('content-length', Buffer.byteLength(body));
+    // Tells a handler that is still producing, such as one of server-sent events, that nobody listens.
+    if (!this.#hasEnded) response.setHeader('connection', 'close');
     response.statusCode = status;
     response.statusMessage = '';
     this.#gate.setHeaders(response);
     for (const [method, args] of this.#calls) this.#discard(method, args);
     this.#calls = [];
+    this.#dropSources();
     // Through the original methods, which call each other by their public names.
     this.#phase = 'passed';
     this.#original.end.call(response, body);
     this.#phase = 'replaced';
-    this.source?.unpipe?.(response);
-    this.source?.destroy?.();
+    if (this.#owesDrain) response.emit('drain');
+  }
+
+  #dropSources(): void {
+    const response = this.#response;
+    for (const source of [...this.sources]) {
+      source.unpipe?.(response);
+      // Not at once: Fastify destroys a response whose source breaks off, and ours has to arrive.
+      if (response.destroyed || response.closed) source.destroy?.();
+      else response.once('close', () => source.destroy?.());
+    }
+    this.sources.clear();
   }
 
   /** What the handler still sends after the end goes nowhere; its callbacks are told. */
   #discard(method: Method, args: unknown[]): unknown {
     const callback = args.at(-1);
     if (typeof callback === 'function') process.nextTick(callback as AnyFunction, alreadyEnded());
+    if (this.#phase === 'replaced') this.#dropSources();
     return method === 'write' ? true : this.#response;
   }
+}
+
+/** What Node refuses as a body, and would refuse too late when it is held. */
+function checkChunk(method: Method, [chunk]: unknown[]): void {
+  if (method !== 'write' && method !== 'end') return;
+  if (typeof chunk === 'string' || isUint8Array(chunk)) return;
+  // `end` may go without one.
+  if (method === 'end' && (!chunk || typeof chunk === 'function')) return;
+  const error = new TypeError(`The body must be a string, Buffer or Uint8Array, and is of type ${typeof chunk}`);
+  throw Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
+function checkStatus(code: unknown): number {
+  const status = Math.trunc(Number(code));
+  if (status >= 100 && status <= 999) return status;
+  const error = new RangeError(`Invalid status code: ${String(code)}`);
+  throw Object.assign(error, { code: 'ERR_HTTP_INVALID_STATUS_CODE' });
 }
 
 /**
@@ -205,17 +250,13 @@ class ResponseHold {
  *
  * @returns what is left of the arguments
  */
-function applyHead(response: ServerResponse, [status, ...rest]: unknown[]): unknown[] {
-  if (!(Number(status) >= 100 && Number(status) <= 999)) {
-    throw Object.assign(new RangeError(`Invalid status code: ${String(status)}`), {
-      code: 'ERR_HTTP_INVALID_STATUS_CODE',
-    });
-  }
+function applyHead(response: ServerResponse, [code, ...rest]: unknown[]): unknown[] {
+  const status = checkStatus(code);
   const message = typeof rest[0] === 'string' ? rest[0] : undefined;
   const headers = rest[message === undefined ? 0 : 1] as OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined;
   if (Array.isArray(headers)) applyHeaderList(response, headers);
   else if (headers) for (const [name, value] of Object.entries(headers)) response.setHeader(name, value!);
-  response.statusCode = status as number;
+  response.statusCode = status;
   if (message !== undefined) response.statusMessage = message;
   return message === undefined ? [status] : [status, message];
 }
@@ -238,7 +279,9 @@ function freeze(response: ServerResponse, hasEnded: () => boolean): () => void {
     throw headersSent(verb);
   };
   const frozen: PropertyDescriptorMap = { headersSent: { get: () => true }, writableEnded: { get: hasEnded } };
-  for (const name of HEADER_SETTERS) frozen[name] = { value: refuse(name === 'removeHeader' ? 'remove' : 'set') };
+  for (const name of HEADER_SETTERS) {
+    frozen[name] = { value: refuse(name === 'removeHeader' ? 'remove' : 'set'), writable: true };
+  }
   const names = Object.keys(frozen);
   const before = names.map((name) => Object.getOwnPropertyDescriptor(response, name));
   for (const name of names) Object.defineProperty(response, name, { configurable: true, ...frozen[name] });

@@ -17,7 +17,11 @@ export class SessionGate implements ResponseGate {
     this.#manager = manager;
     this.#transport = transport;
     if (!(opened instanceof Promise)) this.#session = opened;
-    else this.#opening = opened.then((session) => (this.#session = session));
+    else {
+      this.#opening = opened.then((session) => (this.#session = session));
+      // Who awaits the opening is told. Here nobody may ever wait for it, and that must not end the process.
+      this.#opening.catch(() => {});
+    }
   }
 
   commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined> {
@@ -37,6 +41,10 @@ export class SessionGate implements ResponseGate {
     if (!session.isLookedAt) return;
     addVaryCookie(response);
     setPrivateIfUnset(response);
+  }
+
+  report(error: unknown): void {
+    this.#manager.report(error);
   }
 
   async #commitWhenOpen(status: number): Promise<ReplacementResponse | undefined> {

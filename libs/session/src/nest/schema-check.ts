@@ -4,7 +4,10 @@ import type { SchemaCheck } from '../core/session-context.js';
 
 type Schema = new () => object;
 type Validator = typeof import('class-validator');
-type Transformer = typeof import('class-transformer');
+interface Packages {
+  readonly validator: Validator;
+  readonly transformer: typeof import('class-transformer');
+}
 
 /**
  * Makes a check of single values from a class with class-validator decorators. Both packages are optional, and loaded for those who
@@ -18,7 +21,7 @@ export async function loadSchemaCheck(schema: Schema): Promise<SchemaCheck> {
   if (rules.length === 0) {
     throw new SessionConfigError(`The session schema ${schema.name} has no class-validator decorators.`);
   }
-  refuseAsynchronous(validator, schema, new Set());
+  refuseAsynchronous({ validator, transformer }, schema, new Set());
   const known = new Set(rules.map(({ propertyName }) => propertyName));
   return (key, value) => {
     if (!known.has(key)) return ['whitelistValidation'];
@@ -29,7 +32,7 @@ export async function loadSchemaCheck(schema: Schema): Promise<SchemaCheck> {
   };
 }
 
-async function loadPackages(): Promise<{ validator: Validator; transformer: Transformer }> {
+async function loadPackages(): Promise<Packages> {
   try {
     return { validator: await import('class-validator'), transformer: await import('class-transformer') };
   } catch {
@@ -44,23 +47,30 @@ function rulesOf(validator: Validator, schema: Schema) {
 }
 
 /** A session is read synchronously, so its schema has to answer synchronously, in nested classes too. */
-function refuseAsynchronous(validator: Validator, schema: Schema, seen: Set<Schema>): void {
+function refuseAsynchronous(packages: Packages, schema: Schema, seen: Set<Schema>): void {
   if (seen.has(schema)) return;
   seen.add(schema);
-  for (const rule of rulesOf(validator, schema)) {
-    const constraints = rule.constraintCls
-      ? validator.getMetadataStorage().getTargetValidatorConstraints(rule.constraintCls)
-      : [];
+  const storage = packages.validator.getMetadataStorage();
+  for (const { constraintCls, propertyName } of rulesOf(packages.validator, schema)) {
+    const constraints = constraintCls ? storage.getTargetValidatorConstraints(constraintCls) : [];
     if (constraints.some((constraint) => constraint.async)) {
       throw new SessionConfigError(
-        `The session schema ${schema.name} has an asynchronous validator on "${rule.propertyName}". Sessions are read synchronously: use a synchronous one.`,
+        `The session schema ${schema.name} has an asynchronous validator on "${propertyName}". Sessions are read synchronously: use a synchronous one.`,
       );
     }
-    const nested: unknown = Reflect.getMetadata('design:type', schema.prototype as object, rule.propertyName);
-    if (typeof nested === 'function' && rulesOf(validator, nested as Schema).length > 0) {
-      refuseAsynchronous(validator, nested as Schema, seen);
-    }
+    for (const nested of nestedIn(packages, schema, propertyName)) refuseAsynchronous(packages, nested, seen);
   }
+}
+
+/** The classes of a property: the declared one, and the one that class-transformer makes of an object or of each in a list. */
+function nestedIn({ transformer }: Packages, schema: Schema, property: string): Schema[] {
+  const made = (probe: unknown) =>
+    (transformer.plainToInstance(schema, { [property]: probe }) as Record<string, unknown>)[property];
+  const list = made([{}]);
+  const values = [made({}), Array.isArray(list) ? (list[0] as unknown) : undefined];
+  const classes = values.map((value) => (typeof value === 'object' && value !== null ? value.constructor : undefined));
+  const declared: unknown = Reflect.getMetadata('design:type', schema.prototype as object, property);
+  return [declared, ...classes].filter((type): type is Schema => typeof type === 'function' && type !== Object);
 }
 
 /** Names of the broken rules. Not their messages: those may quote the value. */

@@ -36,6 +36,8 @@ import {
 import { SessionService } from './session.service.js';
 import { SESSION_CONTEXT, SESSION_OPTIONS, SESSION_STORE } from './session.tokens.js';
 
+const logger = new Logger('Session');
+
 /** The static options, for the module itself. */
 const SESSION_STATIC_OPTIONS = Symbol.for('nestjs-typeorm-session.static-options');
 
@@ -100,7 +102,7 @@ function assemble(
         provide: SESSION_STORE,
         inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
         useFactory: ({ deadline, maxBytes }: ResolvedSessionOptions, dataSource: DataSource) =>
-          createStore(dataSource, entity, { deadline, maxBytes }),
+          createStore(dataSource, entity, { deadline, maxBytes }, (sentence) => logger.warn(sentence)),
       },
       { provide: SESSION_CONTEXT, inject: [SESSION_OPTIONS, SESSION_STORE], useFactory: createContext },
       RequestSessions,
@@ -130,18 +132,17 @@ function asyncProviders({ useFactory, inject, useClass, useExisting }: SessionMo
 }
 
 async function createContext(options: ResolvedSessionOptions, store: SessionStore): Promise<SessionContext> {
-  const logger = new Logger('Session');
   return {
     store,
     options,
     schema: options.schema && (await loadSchemaCheck(options.schema)),
     toError: (info) => new SessionException(info),
-    emit: options.onEvent ?? ((event) => logEvent(logger, event)),
+    emit: options.onEvent ?? logEvent,
     report: (error) => logger.error(error instanceof Error ? error.stack : 'an error that is no Error'),
   };
 }
 
-function logEvent(logger: Logger, { type, ...details }: SessionEvent): void {
+function logEvent({ type, ...details }: SessionEvent): void {
   const text = `${type} ${JSON.stringify(details)}`;
   if (type === 'cleanup') logger.debug(text);
   else logger.warn(text);

@@ -9,9 +9,11 @@ import {
 
 /** As much of node-postgres as the runner needs. */
 interface PgPool {
+  readonly options: { readonly connectionTimeoutMillis?: number };
   connect(): Promise<PgClient>;
 }
 interface PgClient {
+  on(event: 'error', listener: () => void): unknown;
   query(config: {
     text: string;
     values: readonly unknown[];
@@ -30,14 +32,19 @@ const UNPARSED = { getTypeParser: () => (value: string) => value };
  * its replication would send reads to a standby. `master` is the primary's pool.
  */
 export class PostgresRunner implements StatementRunner {
-  readonly #dataSource: DataSource;
+  readonly #pool: PgPool;
+  readonly #listened = new WeakSet<PgClient>();
 
   constructor(dataSource: DataSource) {
-    this.#dataSource = dataSource;
+    this.#pool = (dataSource.driver as unknown as { master: PgPool }).master;
+  }
+
+  /** Our deadline frees a request that waits for a connection, but not the place in the pool that the attempt occupies. */
+  get limitsConnecting(): boolean {
+    return (this.#pool.options.connectionTimeoutMillis ?? 0) > 0;
   }
 
   run({ sql, parameters }: Statement, milliseconds: number): Promise<RawRow[]> {
-    const { master } = this.#dataSource.driver as unknown as { master: PgPool };
     return new Promise((resolve, reject) => {
       let client: PgClient | undefined;
       let isOver = false;
@@ -56,6 +63,7 @@ export class PostgresRunner implements StatementRunner {
         // The wait outlasted the deadline: the connection goes back unused.
         if (isOver) return connected.release();
         client = connected;
+        this.#survive(client);
         client.query({ text: sql, values: parameters, rowMode: 'array', types: UNPARSED }).then(
           ({ rows }) => {
             if (isOver) return;
@@ -75,8 +83,15 @@ export class PostgresRunner implements StatementRunner {
         finish(false);
         reject(new StatementError('unsent', describeFailure(error).reason));
       };
-      master.connect().then(onConnected, onRefused);
+      this.#pool.connect().then(onConnected, onRefused);
     });
+  }
+
+  /** A connection that dies in use emits `error` besides failing its statement; unheard, that ends the process. */
+  #survive(client: PgClient): void {
+    if (this.#listened.has(client)) return;
+    this.#listened.add(client);
+    client.on('error', () => {});
   }
 }
 

@@ -1,5 +1,5 @@
-// Runs a PostgreSQL on behalf of the process that holds the other end of our stdin. See postgres.mjs.
-import { joinCluster, startTemporaryCluster } from './postgres-cluster.mjs';
+// Runs a PostgreSQL on behalf of the process that holds the other end of our stdin. See ../postgres.mjs.
+import { joinCluster, startTemporaryCluster } from './cluster.mjs';
 
 const { folder, port } = JSON.parse(process.argv[2]);
 
