@@ -28,6 +28,8 @@ export default {
   // Here and not in a project: a project's set-up runs once per project, and both share one server.
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
+  // Five seconds are not enough to start an application on a busy machine.
+  testTimeout: 20_000,
   reporters: existsSync(contractReporter) ? ['default', contractReporter] : ['default'],
   collectCoverageFrom: ['libs/*/src/**/*.ts', 'src/**/*.ts', '!**/*.spec.ts'],
   coverageProvider: 'v8',

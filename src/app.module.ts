@@ -9,7 +9,10 @@ import { ShopModule } from './shop/shop.module.js';
 
 @Module({
   imports: [
-    TypeOrmModule.forRootAsync({ useFactory: () => ({ ...databaseOptions(), autoLoadEntities: true }) }),
+    TypeOrmModule.forRootAsync({
+      // A few seconds for a database that starts beside us; then whoever started us hears that it is not there.
+      useFactory: () => ({ ...databaseOptions(), autoLoadEntities: true, retryAttempts: 5, retryDelay: 1000 }),
+    }),
     // Not needed by the library. Where it is there, the clean-up of expired sessions shows in its SchedulerRegistry.
     ScheduleModule.forRoot(),
     // `guardAll` stands beside the factory: Nest wants to know the guards before the factory runs.

@@ -13,6 +13,9 @@ export async function createApp(platform: Platform): Promise<INestApplication> {
   app.useSecurityHeaders({
     // Else the forms of a page served over http, as on a developer's machine, would post to https.
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    // The default, no-referrer, makes browsers post our own forms with `Origin: null`. Where they send no Sec-Fetch-Site
+    // beside it (plain http on any other name than localhost), the protection above would refuse them.
+    referrerPolicy: { policy: 'same-origin' },
   });
   return app;
 }

@@ -3,10 +3,11 @@ import { readPlatform } from './platform.js';
 
 try {
   const platform = readPlatform();
+  const port = readPort();
   const app = await createApp(platform);
   app.enableShutdownHooks();
   // Reachable from this machine alone, unless HOST says otherwise (0.0.0.0 in a container).
-  await app.listen(readPort(), process.env.HOST ?? '127.0.0.1');
+  await app.listen(port, process.env.HOST ?? '127.0.0.1');
   console.log(`listening on ${await app.getUrl()} (${platform})`);
 } catch (error) {
   console.error(`The shop could not start: ${sentence(error)}`);

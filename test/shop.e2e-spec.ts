@@ -172,6 +172,13 @@ describe.each(['express', 'fastify'] as const)('the shop on %s', (platform) => {
       expect(text).not.toMatch(/<script|<img/);
     });
 
+    it('takes its own forms from a browser that sends Origin alone', async () => {
+      // With no-referrer it would be `Origin: null` (https://fetch.spec.whatwg.org/#append-a-request-origin-header).
+      expect((await visitor.get('/')).headers.get('referrer-policy')).toBe('same-origin');
+      const reply = await visitor.post('/sign-in', { name: 'Ann' }, { form: true, headers: { origin: nodeA } });
+      expectRedirect(reply, '/');
+    });
+
     it.each(['cross-site', 'same-site'])('refuses a form that a %s page posted', async (site) => {
       const headers = { 'sec-fetch-site': site };
       const reply = await visitor.post('/sign-in', { name: 'Mallory' }, { form: true, headers });

@@ -32,6 +32,7 @@ export class RawConnection {
   /** Bytes that have arrived, those of interim responses (1xx) left out. */
   bytes = 0;
   isClosed = false;
+  readonly #received: Buffer[] = [];
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -74,6 +75,11 @@ export class RawConnection {
     this.#socket.destroy();
   }
 
+  /** All that has arrived, as it came. */
+  get received(): string {
+    return Buffer.concat(this.#received).toString('latin1');
+  }
+
   closed(): Promise<void> {
     if (this.isClosed) return Promise.resolve();
     return new Promise((resolve) => this.#socket.once('close', () => resolve()));
@@ -81,6 +87,7 @@ export class RawConnection {
 
   #receive(chunk: Buffer): void {
     this.bytes += chunk.length;
+    this.#received.push(chunk);
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     while (this.#step());
   }

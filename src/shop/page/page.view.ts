@@ -4,7 +4,7 @@ import { STYLE } from './page.style.js';
 
 export interface Page {
   readonly notices: readonly string[];
-  /** `undefined` on the first visit. */
+  /** `undefined` for who has no session. */
   readonly visits: number | undefined;
   /** `undefined` for who has not signed in. */
   readonly name: string | undefined;
@@ -57,7 +57,8 @@ export function renderPage(page: Page): string {
 }
 
 function greeting(visits: number | undefined): string {
-  if (visits === undefined) return 'Welcome! This is your first visit, and no cookie was set.';
+  if (visits === undefined)
+    return 'Welcome! For all we know this is your first visit: you have no session, and no cookie was set.';
   return visits === 1 ? 'You have seen this page once.' : `You have seen this page ${visits} times.`;
 }
 

@@ -95,14 +95,11 @@ describe('readCookieValues', () => {
     ['blanks that end in a letter', `${' '.repeat(500)}a`],
     ['our pairs', `${NAME}=;`],
     ['our name', NAME],
-  ])('takes time in proportion to a header of %s', (_, part) => {
-    // A quadratic reading of two million characters would take minutes.
+  ])('reads a huge header of %s', (_, part) => {
+    // Two million characters: a reading that goes back over what it has read would take minutes.
     const header = part.repeat(Math.ceil(2_000_000 / part.length));
-    const started = performance.now();
 
-    readCookieValues(`a${header}a`, NAME);
-
-    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(readCookieValues(`a${header}a; ${NAME}=${T}`, NAME)).toContain(T);
   });
 });
 

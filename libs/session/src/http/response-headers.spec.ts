@@ -104,7 +104,15 @@ describe('addVaryCookie', () => {
 });
 
 describe('setNoStore', () => {
-  it.each([undefined, 'public, max-age=31536000, immutable', 'private'])('replaces %p', (existing) => {
+  it.each(['no-store', 'private, No-Store, no-transform'])('leaves %p', (existing) => {
+    response.setHeader('cache-control', existing);
+
+    setNoStore(response);
+
+    expect(response.getHeader('Cache-Control')).toBe(existing);
+  });
+
+  it.each([undefined, 'public, max-age=31536000, immutable', 'private', 'x-no-store'])('replaces %p', (existing) => {
     if (existing !== undefined) response.setHeader('cache-control', existing);
 
     setNoStore(response);

@@ -30,6 +30,8 @@ export function addVaryCookie(response: HeaderTarget): void {
 
 /** Forbids all caches to keep the response, whatever the handler said: it hands out or takes back a token. */
 export function setNoStore(response: HeaderTarget): void {
+  // One that forbids it already may say more: `no-transform` keeps server-sent events from waiting in a compressor.
+  if (/(^|,)[ \t]*no-store[ \t]*(,|$)/i.test(headerLines(response, 'Cache-Control').join())) return;
   response.setHeader('Cache-Control', 'no-store');
 }
 

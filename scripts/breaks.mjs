@@ -1,0 +1,76 @@
+// Breaks the code on purpose, one line at a time, and expects the tests of that promise to go red.
+// A test that stays green with its promise broken is worth nothing; this is how we know.
+//
+//   npm run breaks              all of them
+//   npm run breaks -- line      those whose tag contains "line"
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres } from './postgres.mjs';
+
+const ROOT = new URL('..', import.meta.url).pathname;
+const COPIED = ['libs', 'src', 'test', 'scripts', 'README.md', 'jest.config.mjs', 'tsconfig.json', 'package.json'];
+
+/** @typedef {{ tag: string, file: string, search: string, replace: string, test: string }} Break */
+
+/** @type {Break[]} `file` is below libs/session/src; `test` is the file that has to go red, in a test that carries `tag`. */
+const BREAKS = JSON.parse(readFileSync(join(ROOT, 'test/breaks.json'), 'utf8'));
+
+const wanted = process.argv[2] ?? '';
+const breaks = BREAKS.filter(({ tag }) => tag.includes(wanted));
+const copy = mkdtempSync(join(tmpdir(), 'session-breaks-'));
+const postgres = process.env.TEST_DATABASE_URL ? undefined : await startPostgres();
+const survivors = [];
+
+try {
+  for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  mkdirSync(join(copy, 'docs'), { recursive: true });
+  for (const planned of breaks) {
+    const red = run(planned);
+    console.log(`${red.length > 0 ? 'red  ' : 'GREEN'}  [${planned.tag}] ${planned.file}: ${oneLine(planned.replace)}`);
+    for (const name of red.slice(0, 1)) console.log(`         ${name}`);
+    if (red.length === 0) survivors.push(planned);
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+  await postgres?.stop();
+}
+
+console.log(`\n${breaks.length - survivors.length} of ${breaks.length} breaks were noticed`);
+process.exitCode = survivors.length > 0 || breaks.length === 0 ? 1 : 0;
+
+/**
+ * @param {Break} planned
+ * @returns {string[]} the tests carrying the tag that failed
+ */
+function run({ tag, file, search, replace, test }) {
+  const path = join(copy, 'libs/session/src', file);
+  const original = readFileSync(path, 'utf8');
+  if (original.split(search).length !== 2) {
+    throw new Error(`"${oneLine(search)}" must stand exactly once in ${file}, for the break of [${tag}]`);
+  }
+  writeFileSync(path, original.replace(search, () => replace));
+  const report = join(copy, 'report.json');
+  rmSync(report, { force: true });
+  const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
+  const pattern = tag.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  spawnSync(
+    process.execPath,
+    [...flags, 'node_modules/jest/bin/jest.js', test, '-t', `\\[${pattern}\\]`, '--json', `--outputFile=${report}`, '--silent', '--forceExit'],
+    { cwd: copy, env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? process.env.TEST_DATABASE_URL }, stdio: 'ignore', timeout: 120_000 },
+  );
+  writeFileSync(path, original);
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  return testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status, fullName }) => status === 'failed' && fullName.includes(`[${tag}]`))
+    .map(({ fullName }) => fullName);
+}
+
+/** @param {string} text */
+function oneLine(text) {
+  return text.trim().replace(/\s+/g, ' ').slice(0, 100) || '(removed)';
+}
