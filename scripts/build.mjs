@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { moveUnlessThere } from './move-unless-there.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -29,14 +30,11 @@ export async function build({ onlyIfChanged = false, onChild } = {}) {
   const workshop = fs.mkdtempSync(join(root, '.build-'));
   try {
     const config = join(workshop, 'tsconfig.json');
-    fs.writeFileSync(
-      config,
-      JSON.stringify({ extends: '../tsconfig.build.json', compilerOptions: { outDir: './dist' } }),
-    );
-    const compiler = spawn(process.execPath, [nest, 'build', '-p', relative(root, config)], {
-      cwd: root,
-      stdio: 'inherit',
-    });
+    const settings = { extends: '../tsconfig.build.json', compilerOptions: { outDir: './dist' } };
+    fs.writeFileSync(config, JSON.stringify(settings));
+    // Nest takes only a path from here.
+    const command = [nest, 'build', '-p', relative(root, config)];
+    const compiler = spawn(process.execPath, command, { cwd: root, stdio: 'inherit', detached: true });
     onChild?.(compiler);
     const [code] = await once(compiler, 'exit');
     if (code !== 0) throw new Error('the build failed');
@@ -47,29 +45,23 @@ export async function build({ onlyIfChanged = false, onChild } = {}) {
   }
 }
 
+/** Two that build at the same time build the same, so it does not matter whose stays. */
 function swapIn(workshop) {
-  if (fs.existsSync(dist)) fs.renameSync(dist, join(workshop, 'old'));
-  fs.renameSync(join(workshop, 'dist'), dist);
+  if (fs.existsSync(dist)) moveUnlessThere(dist, join(workshop, 'old'));
+  moveUnlessThere(join(workshop, 'dist'), dist);
 }
 
 /** Of the contents, since the times of files change with every checkout and copy. */
 function fingerprintOf(paths) {
   const hash = createHash('sha256');
-  for (const path of paths.flatMap(filesIn))
-    hash
-      .update(path)
-      .update('\0')
-      .update(fs.readFileSync(join(root, path)))
-      .update('\0');
+  for (const path of paths.flatMap(filesIn)) hash.update(`${path}\0`).update(fs.readFileSync(join(root, path)));
   return hash.digest('hex');
 }
 
 function filesIn(path) {
   if (!fs.statSync(join(root, path)).isDirectory()) return [path];
-  return fs
-    .readdirSync(join(root, path))
-    .toSorted()
-    .flatMap((name) => filesIn(`${path}/${name}`));
+  const names = fs.readdirSync(join(root, path)).toSorted();
+  return names.flatMap((name) => filesIn(`${path}/${name}`));
 }
 
 function builtFingerprint() {
@@ -80,4 +72,4 @@ function builtFingerprint() {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await build();
+if (fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await build();

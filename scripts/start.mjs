@@ -32,7 +32,8 @@ try {
   }
   process.exitCode = await run();
 } catch (error) {
-  console.error(stopRequest ? 'Stopped.' : error.message);
+  // A connection that is refused on every address of a name has no message.
+  console.error(stopRequest ? 'Stopped.' : error.message || String(error.code));
   process.exitCode = stopRequest ? 0 : 1;
 } finally {
   await database?.stop();
@@ -74,7 +75,8 @@ function serve() {
 
 /** @returns {Promise<number>} the exit code; 0 as well when it ended by the signal that we were sent */
 async function node(args, stdio, onOutput) {
-  // A process group of its own: a Ctrl-C in the terminal reaches the child through us, once, and not from all sides.
+  // A process group of its own, like the build's: a Ctrl-C in the terminal reaches it through us, once, and not from all
+  // sides.
   current = spawn(process.execPath, args, { cwd: root, env, stdio, detached: true });
   for (const output of [current.stdout, current.stderr]) output?.setEncoding('utf8').on('data', onOutput);
   const [code, signal] = await once(current, 'close');
@@ -86,7 +88,9 @@ function stop(signal) {
   const again = stopRequest && Date.now() - stopRequest.time > 1000;
   if (stopRequest && !again) return;
   stopRequest ??= { signal, time: Date.now() };
-  current?.kill(again ? 'SIGKILL' : signal);
+  if (!current || current.exitCode !== null || current.signalCode !== null) return;
+  if (again) process.kill(-current.pid, 'SIGKILL');
+  else current.kill(signal);
 }
 
 /** npm forwards signals to us, but when it is killed with SIGKILL, nothing tells us except that our parent changes. */

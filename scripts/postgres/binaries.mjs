@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { canEnter, giveTree } from './account.mjs';
-import { moveUnlessThere } from './move.mjs';
+import { moveUnlessThere } from '../move-unless-there.mjs';
 
 /** The folder of those in node_modules, or of a copy in the cluster's folder where those cannot be used in place. */
 export async function usableBinaries(folder, account) {

@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canEnter, give, publicTmp, serverAccount } from './account.mjs';
 import { usableBinaries } from './binaries.mjs';
-import { moveUnlessThere } from './move.mjs';
+import { moveUnlessThere } from '../move-unless-there.mjs';
 import { dataOf, launch, runningServer, serverEnv, stop } from './server.mjs';
 import { becomeUser, ifLastUser } from './users.mjs';
 

@@ -117,8 +117,9 @@ class HeadersController {
   @Get('vary-list')
   varyList(@Session() session: Session, @Res() reply: AnyReply) {
     session.get('a');
+    const lists = { vary: ['Accept-Encoding', 'Origin'] };
     rawOf(reply)
-      .writeHead(200, { vary: ['Accept-Encoding', 'Origin'] })
+      .writeHead(200, lists as never)
       .end();
   }
 
@@ -140,7 +141,10 @@ class HeadersController {
     if (form === 'framework') {
       const cookies = reply as unknown as { append?(name: string, value: string): void };
       // Both append: a second line, not a longer first one.
-      for (const line of OTHERS) cookies.append ? cookies.append('Set-Cookie', line) : reply.header('set-cookie', line);
+      for (const line of OTHERS) {
+        if (cookies.append) cookies.append('Set-Cookie', line);
+        else reply.header('set-cookie', line);
+      }
       return reply.send('ok');
     }
     const raw = rawOf(reply);

@@ -113,7 +113,8 @@ export class Lab {
 
   /** The verbs of the session statements that reached the server since the last call of {@link PostgresProxy.reset}. */
   get verbs(): string[] {
-    return this.proxy.sessionStatements.map((sql) => /INSERT|UPDATE|DELETE|SELECT/.exec(sql)![0]);
+    // An UPDATE may begin with the SELECT that locks its row.
+    return this.proxy.sessionStatements.map((sql) => /^\w+/.exec(sql.replace(/^WITH .*FOR NO KEY UPDATE\) /, ''))![0]);
   }
 
   /** The verbs of what a step sends to the server. */

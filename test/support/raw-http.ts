@@ -27,7 +27,7 @@ export interface RawRequest {
 export class RawConnection {
   readonly #socket: Socket;
   readonly #expected: Expected[] = [];
-  #pending = Buffer.alloc(0);
+  #pending: Buffer = Buffer.alloc(0);
   #parsed: Partial = newPartial();
   /** Bytes that have arrived, those of interim responses (1xx) left out. */
   bytes = 0;

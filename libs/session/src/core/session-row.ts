@@ -85,7 +85,7 @@ export class SessionRow {
     if (!row) return this.#insert(delta, signIn);
     const token = createToken();
     const tokenHash = hashToken(token);
-    const replacement = { tokenHash, login: signIn };
+    const replacement = { tokenHash, isUnsent: this.#cookie.kind === 'issue', login: signIn };
     const outcome = await this.#context.store.replace(row, replacement, delta, this.#touchAfter(row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
     this.#know({ id: row.id, tokenHash }, signIn?.userId ?? row.userId, signIn ?? row.lifetime, outcome.times);

@@ -51,6 +51,8 @@ export interface Delta {
 /** New token, and for a sign-in a new owner and lifetime. */
 export interface Replacement {
   readonly tokenHash: Buffer;
+  /** The token that goes was made by this very request: no browser has it, so the previous one stays the previous one. */
+  readonly isUnsent: boolean;
   /** Only a sign-in has it: it sets the user, keeps the named keys alone, and starts a new absolute lifetime. */
   readonly login?: { readonly userId: string; readonly keep: readonly string[] } & SessionLifetime;
 }

@@ -210,7 +210,7 @@ class ResponseHold {
 
   #dropSources(): void {
     const response = this.#response;
-    for (const source of [...this.sources]) {
+    for (const source of this.sources) {
       source.unpipe?.(response);
       // Not at once: Fastify destroys a response whose source breaks off, and ours has to arrive.
       if (response.destroyed || response.closed) source.destroy?.();

@@ -121,20 +121,21 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
       );
     },
 
-    replace(ref, { tokenHash, login }, delta, touchAfter, mark) {
+    replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
       const p = new Parameters();
       const kept =
         login &&
         `(SELECT coalesce(jsonb_object_agg(kept.key, kept.value), '{}') FROM jsonb_each(${c.data}) AS kept ` +
           `WHERE kept.key = ANY(${p.add(login.keep, 'text[]')}))`;
+      // One moment for all three, or an idle timeout as long as the absolute one would end later.
       const signIn = (idle: number, absolute: number) =>
-        `${c.userId} = ${p.add(login!.userId, 'varchar')}, ${c.touchedAt} = clock_timestamp(), ` +
-        `${c.absoluteExpiresAt} = clock_timestamp() + ${p.milliseconds(absolute)}, ` +
-        `${c.expiresAt} = clock_timestamp() + ${p.milliseconds(Math.min(idle, absolute))}, ` +
+        `${c.userId} = ${p.add(login!.userId, 'varchar')}, ${c.touchedAt} = statement_timestamp(), ` +
+        `${c.absoluteExpiresAt} = statement_timestamp() + ${p.milliseconds(absolute)}, ` +
+        `${c.expiresAt} = statement_timestamp() + ${p.milliseconds(Math.min(idle, absolute))}, ` +
         `${c.idleTimeout} = ${p.add(idle, 'bigint')}, ${c.persistent} = ${p.add(login!.persistent, 'boolean')}`;
       return p.statement(
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
-          `${c.previousTokenHash} = ${c.tokenHash}, ` +
+          `${c.previousTokenHash} = ${isUnsent ? c.previousTokenHash : c.tokenHash}, ` +
           `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_SECONDS} seconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
           `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
@@ -155,9 +156,13 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
         );
       }
       const { data, fits } = outcomeOf(operation, c.data, c.version, key, p);
+      const size = (json: string) => `octet_length((${json})::text)`;
+      // What is too large already may still shrink.
+      const hasRoom = `(${size(data)} <= ${p.add(maxBytes, 'integer')} OR ${size(data)} <= ${size(c.data)})`;
+      // CASE and not AND, whose order is the planner's: the size of a sum cannot be asked for where there is no number.
       return p.statement(
-        `UPDATE ${name} SET ${c.data} = ${data}, ${written(mark, p)} WHERE ${isOurs(ref, p)} AND ${fits} ` +
-          `AND octet_length((${data})::text) <= ${p.add(maxBytes, 'integer')} RETURNING (${c.data} -> ${key})::text, ${times}`,
+        `UPDATE ${name} SET ${c.data} = ${data}, ${written(mark, p)} WHERE ${isOurs(ref, p)} ` +
+          `AND CASE WHEN ${fits} THEN ${hasRoom} ELSE false END RETURNING (${c.data} -> ${key})::text, ${times}`,
       );
     },
 
