@@ -52,15 +52,33 @@ function run({ tag, file, search, replace, test }) {
   if (original.split(search).length !== 2) {
     throw new Error(`"${oneLine(search)}" must stand exactly once in ${file}, for the break of [${tag}]`);
   }
-  writeFileSync(path, original.replace(search, () => replace));
+  writeFileSync(
+    path,
+    original.replace(search, () => replace),
+  );
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
   const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
   const pattern = tag.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   spawnSync(
     process.execPath,
-    [...flags, 'node_modules/jest/bin/jest.js', test, '-t', `\\[${pattern}\\]`, '--json', `--outputFile=${report}`, '--silent', '--forceExit'],
-    { cwd: copy, env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? process.env.TEST_DATABASE_URL }, stdio: 'ignore', timeout: 120_000 },
+    [
+      ...flags,
+      'node_modules/jest/bin/jest.js',
+      test,
+      '-t',
+      `\\[${pattern}\\]`,
+      '--json',
+      `--outputFile=${report}`,
+      '--silent',
+      '--forceExit',
+    ],
+    {
+      cwd: copy,
+      env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? process.env.TEST_DATABASE_URL },
+      stdio: 'ignore',
+      timeout: 120_000,
+    },
   );
   writeFileSync(path, original);
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'));

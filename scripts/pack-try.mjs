@@ -12,8 +12,22 @@ import { fileURLToPath } from 'node:url';
 import { startPostgres } from './postgres.mjs';
 
 const APPLICATIONS = {
-  nest12: { type: 'module', platform: 'fastify', adapter: 'FastifyAdapter', nest: 12, typeorm: '^1.1.1', resolution: 'nodenext' },
-  nest11: { type: 'commonjs', platform: 'express', adapter: 'ExpressAdapter', nest: 11, typeorm: '^0.3.20', resolution: 'node16' },
+  nest12: {
+    type: 'module',
+    platform: 'fastify',
+    adapter: 'FastifyAdapter',
+    nest: 12,
+    typeorm: '^1.1.1',
+    resolution: 'nodenext',
+  },
+  nest11: {
+    type: 'commonjs',
+    platform: 'express',
+    adapter: 'ExpressAdapter',
+    nest: 11,
+    typeorm: '^0.3.20',
+    resolution: 'node16',
+  },
 };
 
 const name = process.argv[2] ?? 'nest12';
@@ -68,20 +82,57 @@ const run = (command, args, cwd = folder) => execFileSync(command, args, { cwd, 
 const postgres = await startPostgres();
 let application;
 try {
-  run('npm', ['pack', '--pack-destination', folder, '--loglevel=error'], fileURLToPath(new URL('../libs/session', import.meta.url)));
+  run(
+    'npm',
+    ['pack', '--pack-destination', folder, '--loglevel=error'],
+    fileURLToPath(new URL('../libs/session', import.meta.url)),
+  );
   const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'stranger', private: true, type: chosen.type }));
   const { nest, platform, typeorm } = chosen;
   const packages = ['common', 'core', `platform-${platform}`, 'typeorm'].map((part) => `@nestjs/${part}@${nest}`);
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages, `typeorm@${typeorm}`, 'pg', 'rxjs', 'reflect-metadata', 'typescript@~6.0.3', '@types/node@20', '@types/express@5', `./${tarball}`]);
+  run('npm', [
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    ...packages,
+    `typeorm@${typeorm}`,
+    'pg',
+    'rxjs',
+    'reflect-metadata',
+    'typescript@~6.0.3',
+    '@types/node@20',
+    '@types/express@5',
+    `./${tarball}`,
+  ]);
   writeFileSync(join(folder, 'main.ts'), source);
   // The packed declarations are checked too, in full strictness.
   const strict = ['--strict', '--skipLibCheck', 'false', '--experimentalDecorators', '--emitDecoratorMetadata'];
-  run('npx', ['tsc', 'main.ts', '--ignoreConfig', '--module', chosen.resolution, '--moduleResolution', chosen.resolution, '--target', 'es2022', '--types', 'node', ...strict]);
-  application = spawn(process.execPath, ['main.js'], { cwd: folder, env: { ...process.env, DATABASE_URL: postgres.url }, stdio: ['ignore', 'pipe', 'inherit'] });
+  run('npx', [
+    'tsc',
+    'main.ts',
+    '--ignoreConfig',
+    '--module',
+    chosen.resolution,
+    '--moduleResolution',
+    chosen.resolution,
+    '--target',
+    'es2022',
+    '--types',
+    'node',
+    ...strict,
+  ]);
+  application = spawn(process.execPath, ['main.js'], {
+    cwd: folder,
+    env: { ...process.env, DATABASE_URL: postgres.url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const url = await listening(application);
   await keepASession(url);
-  console.log(`${name}: installed from ${tarball}, compiled (strict), booted and kept a session (Node ${process.version})`);
+  console.log(
+    `${name}: installed from ${tarball}, compiled (strict), booted and kept a session (Node ${process.version})`,
+  );
 } finally {
   if (application && application.exitCode === null) {
     const exited = once(application, 'exit');
@@ -105,7 +156,11 @@ async function keepASession(url) {
   const first = await fetch(`${url}/visits`, { method: 'POST' });
   const [line = ''] = first.headers.getSetCookie();
   const [cookie] = line.split(';');
-  expect('a write sets the cookie', /^sid=[\w-]{43}\.[\w-]{43}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/.test(line), true);
+  expect(
+    'a write sets the cookie',
+    /^sid=[\w-]{43}\.[\w-]{43}; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/.test(line),
+    true,
+  );
   expect('the first visit', await first.json(), { count: 1 });
   const second = await fetch(`${url}/visits`, { method: 'POST', headers: { cookie } });
   expect('the second visit', await second.json(), { count: 2 });

@@ -154,8 +154,8 @@ export class SessionRow {
   }
 
   #issue(token: string, times: SessionTimes): void {
-    // What is left, not what was granted: the browser forgets the cookie no later than the database forgets the row.
-    const maxAge = this.#row!.lifetime.persistent ? Math.floor(times.absoluteRemaining / 1000) : undefined;
+    // What is left, and not what was granted: a regeneration prolongs nothing.
+    const maxAge = this.#row!.lifetime.persistent ? times.absoluteRemaining / 1000 : undefined;
     this.#cookie = { kind: 'issue', token, maxAge };
   }
 
