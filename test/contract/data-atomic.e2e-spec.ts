@@ -419,10 +419,13 @@ describe.each(PLATFORMS)('a database whose transactions are repeatable read, on 
     const replies = await times(10, (index) => lab.act(lab.at(client, index), (session) => session.regenerate()));
     expect(tally(replies)).toEqual({ 200: 1, SESSION_REPLACED: 9 });
     const successor = await lab.visitor();
+    // Who loads after the end would start a session of its own.
+    const meet = barrier(10);
     const racing = await times(10, (index) =>
-      lab.act(lab.at(successor, index), (session) =>
-        index === 3 ? session.destroy() : session.increment('n').then(() => undefined),
-      ),
+      lab.act(lab.at(successor, index), async (session) => {
+        await meet();
+        await (index === 3 ? session.destroy() : session.increment('n'));
+      }),
     );
     const { 200: accepted = 0, SESSION_GONE: gone = 0, ...others } = tally(racing);
     expect([accepted + gone, others]).toEqual([10, {}]);

@@ -44,20 +44,22 @@ const ANSWERS = [
 ];
 
 export default class ContractReporter {
+  #isWhole;
   #error;
 
+  constructor({ nonFlagArgs, testNamePattern, onlyChanged, shard }) {
+    const isOneProject = process.argv.some((argument) => argument.startsWith('--selectProjects'));
+    this.#isWhole = nonFlagArgs.length === 0 && !testNamePattern && !onlyChanged && !shard && !isOneProject;
+  }
+
   onRunComplete(_contexts, results) {
+    if (!this.#isWhole) return;
     const passed = results.testResults
       .flatMap((file) => file.testResults)
       .filter((test) => test.status === 'passed')
       .map((test) => test.fullName);
-    const missing = [...missingLines(passed), ...missingAnswers(passed)];
-    const isComplete = results.numTotalTestSuites === results.numPassedTestSuites + results.numFailedTestSuites;
-    const isWhole =
-      isComplete &&
-      process.argv.every((argument) => !/testPathPatterns?|testNamePattern|selectProjects|^-t$|spec/.test(argument));
-    if (!isWhole) return;
     console.log(table(passed));
+    const missing = [...missingLines(passed), ...missingAnswers(passed)];
     if (missing.length > 0) this.#error = new Error(`no passing test carries: ${missing.join(', ')}`);
   }
 

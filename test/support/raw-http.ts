@@ -1,5 +1,8 @@
 import { connect, type Socket } from 'node:net';
 
+/** Milliseconds after which a response that is not complete counts as missing, so that the others are still judged. */
+const PATIENCE = 8_000;
+
 /** A response as it came over the wire: header lines neither merged nor reordered. */
 export interface RawResponse {
   readonly status: number;
@@ -55,7 +58,10 @@ export class RawConnection {
       ([name, value]) => `${name}: ${value}\r\n`,
     );
     this.#socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body ?? ''}`);
-    const response = new Promise<RawResponse>((resolve, reject) => this.#expected.push({ method, resolve, reject }));
+    const response = new Promise<RawResponse>((resolve, reject) => {
+      this.#expected.push({ method, resolve, reject });
+      setTimeout(reject, PATIENCE, new Error('the response is not complete')).unref();
+    });
     // A test that looks at the bytes alone need not wait for it.
     response.catch(() => undefined);
     return response;

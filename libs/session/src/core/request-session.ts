@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   describeError,
   isSessionFault,
@@ -199,6 +198,7 @@ export class RequestSession implements Session {
       if (!Number.isFinite(by)) throw this.#error('SESSION_VALUE', 'increment() needs a finite number to add');
       const answer = await this.#apply({ kind: 'increment', key, by }, turn);
       if (answer.status === 'applied') return Number(answer.value);
+      if (answer.value === undefined) throw this.#noRoom('increment', key);
       throw this.#error('SESSION_VALUE', `increment() needs a number within ±(2^53 - 1) at ${pathOf(key)}`);
     });
   }
@@ -401,7 +401,7 @@ export class RequestSession implements Session {
       const answer = await this.#applyTo(taken, { kind: 'compareAndSet', key, value, version });
       if (answer.status === 'applied') return parseValue(answer.value);
       if (answer.version === version) throw this.#noRoom('update', key);
-      await delay(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));
+      await pause(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));
     }
     throw this.#error('SESSION_CONFLICT');
   }
@@ -473,6 +473,10 @@ export class RequestSession implements Session {
 /** Keys that the library keeps for itself. */
 function isReserved(key: string): boolean {
   return key.startsWith('$');
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function pathOf(key: string): string {

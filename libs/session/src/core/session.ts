@@ -102,7 +102,7 @@ export interface Session<T extends object = SessionData> {
 
   /**
    * Replaces a value by what `fn` makes of the committed one, and returns it. `fn` may run several times;
-   * returning `undefined` deletes the key.
+   * returning `undefined` deletes the key. It must not wait for an operation of the same session: that one waits for it.
    *
    * @throws 409 `SESSION_CONFLICT` where other requests kept winning.
    */

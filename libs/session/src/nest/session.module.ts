@@ -137,9 +137,24 @@ async function createContext(options: ResolvedSessionOptions, store: SessionStor
     options,
     schema: options.schema && (await loadSchemaCheck(options.schema)),
     toError: (info) => new SessionException(info),
-    emit: options.onEvent ?? logEvent,
-    report: (error) => logger.error(error instanceof Error ? error.stack : 'an error that is no Error'),
+    emit: guarded(options.onEvent ?? logEvent),
+    report,
   };
+}
+
+/** A listener that throws must not fail the request that it was told about. */
+function guarded(listener: (event: SessionEvent) => void): (event: SessionEvent) => void {
+  return (event) => {
+    try {
+      listener(event);
+    } catch (error) {
+      report(error);
+    }
+  };
+}
+
+function report(error: unknown): void {
+  logger.error(error instanceof Error ? error.stack : 'an error that is no Error');
 }
 
 function logEvent({ type, ...details }: SessionEvent): void {

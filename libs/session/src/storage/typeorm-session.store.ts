@@ -70,7 +70,7 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async check(): Promise<void> {
     try {
-      await this.#read(this.#statements.check());
+      await this.#read(this.#statements.check(), this.#deadline());
     } catch (error) {
       throw checkError(error, this.#table.label);
     }
@@ -78,17 +78,17 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async create(session: NewSession): Promise<SessionTimes> {
     const mark = randomUUID();
-    const result = await this.#write(this.#statements.create(session, mark), session, mark);
+    const result = await this.#write(this.#statements.create(session, mark), session, mark, this.#deadline());
     return result.status === 'rows' ? timesOf(result.rows[0]!, 0) : result.look.times;
   }
 
   async find(tokenHashes: readonly Buffer[]): Promise<Found[]> {
-    const rows = await this.#read(this.#statements.find(tokenHashes));
+    const rows = await this.#read(this.#statements.find(tokenHashes), this.#deadline());
     return rows.map(foundOf);
   }
 
   async read(ref: SessionRef, key: string) {
-    const look = await this.#look(ref, key);
+    const look = await this.#look(ref, this.#deadline(), key);
     const missed = missedOf(look);
     return missed ?? { status: 'read' as const, value: look!.value, version: look!.version };
   }
@@ -100,7 +100,7 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async touch(ref: SessionRef, touchAfter: number): Promise<SessionTimes | undefined> {
     // Doing it twice does no harm, so it needs no mark, and not doing it is an answer.
-    const rows = await this.#read(this.#statements.touch(ref, touchAfter));
+    const rows = await this.#read(this.#statements.touch(ref, touchAfter), this.#deadline());
     return rows[0] && timesOf(rows[0], 0);
   }
 
@@ -118,45 +118,48 @@ export class TypeOrmSessionStore implements SessionStore {
   async apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome> {
     const mark = randomUUID();
     const statement = this.#statements.apply(ref, operation, this.#limits.maxBytes, mark);
-    const result = await this.#write(statement, ref, mark);
+    const deadline = this.#deadline();
+    const result = await this.#write(statement, ref, mark, deadline);
     if (result.status === 'marked') {
       // The value that was taken went with the lost answer.
       if (operation.kind === 'take') throw new SessionStoreError('unknown', 'answer lost');
-      const { value, times } = await this.#lookAgain(ref, operation.key, result.look);
+      const { value, times } = await this.#lookAgain(ref, operation.key, result.look, deadline);
       return { status: 'applied', value, times };
     }
     const row = result.rows[0];
     if (row) return { status: 'applied', value: row[0] ?? undefined, times: timesOf(row, 1) };
-    const look = await this.#look(ref, operation.key);
+    const look = await this.#look(ref, deadline, operation.key);
     return missedOf(look) ?? { status: 'unfit', value: look!.value, version: look!.version };
   }
 
   async delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed> {
     const statement = this.#statements.delete(ref);
+    const deadline = this.#deadline();
     try {
-      const rows = await this.#retried(statement, this.#limits.deadline);
+      const rows = await this.#retried(statement, deadline);
       if (rows.length > 0) return { status: 'deleted' };
     } catch (error) {
       // Whether this call deleted it or another: a row that is absent is what was asked for.
       if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
-      if (await this.#isAbsent(ref)) return { status: 'deleted' };
+      if (await this.#isAbsent(ref, deadline)) return { status: 'deleted' };
       throw storeError(error);
     }
-    const look = await this.#look(ref);
+    const look = await this.#look(ref, deadline);
     return { status: look && !look.isOurs ? 'replaced' : 'gone' };
   }
 
   async deleteExpired(limit: number): Promise<number> {
-    const rows = await this.#read(this.#statements.deleteExpired(limit));
+    const rows = await this.#read(this.#statements.deleteExpired(limit), this.#deadline());
     return rows.length;
   }
 
   async #writeOurs(ref: SessionRef, statement: Statement, mark: string): Promise<Applied | Missed> {
-    const result = await this.#write(statement, ref, mark);
+    const deadline = this.#deadline();
+    const result = await this.#write(statement, ref, mark, deadline);
     if (result.status === 'marked') return { status: 'applied', times: result.look.times };
     const row = result.rows[0];
     if (row) return { status: 'applied', times: timesOf(row, 0) };
-    const missed = missedOf(await this.#look(ref));
+    const missed = missedOf(await this.#look(ref, deadline));
     if (missed) return missed;
     // The row is there, is live and is ours, so the statement ran against an older state of it.
     throw new SessionStoreError('conflict', 'row changed');
@@ -170,22 +173,21 @@ export class TypeOrmSessionStore implements SessionStore {
     statement: Statement,
     ref: SessionRef,
     mark: string,
+    deadline: number,
   ): Promise<{ status: 'rows'; rows: RawRow[] } | { status: 'marked'; look: Look }> {
-    const started = performance.now();
     try {
-      return { status: 'rows', rows: await this.#retried(statement, this.#limits.deadline) };
+      return { status: 'rows', rows: await this.#retried(statement, deadline) };
     } catch (error) {
       if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
-      const left = this.#limits.deadline - (performance.now() - started);
-      const look = left > 0 ? await this.#lookForMark(ref, mark, left) : undefined;
+      const look = performance.now() < deadline ? await this.#lookForMark(ref, mark, deadline) : undefined;
       if (look?.isMarked) return { status: 'marked', look };
       throw storeError(error);
     }
   }
 
-  async #lookForMark({ id, tokenHash }: SessionRef, mark: string, milliseconds: number): Promise<Look | undefined> {
+  async #lookForMark({ id, tokenHash }: SessionRef, mark: string, deadline: number): Promise<Look | undefined> {
     try {
-      const rows = await this.#retried(this.#statements.look(id, tokenHash, undefined, mark), milliseconds);
+      const rows = await this.#retried(this.#statements.look(id, tokenHash, undefined, mark), deadline);
       return rows[0] && lookOf(rows[0]);
     } catch {
       // Not seen is not known: the caller reports the write's own failure.
@@ -194,52 +196,55 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   /** The value beside a mark that was seen: as long as the mark is there, it is the one this write left. */
-  async #lookAgain(ref: SessionRef, key: string, marked: Look): Promise<Look> {
-    const look = await this.#look(ref, key);
+  async #lookAgain(ref: SessionRef, key: string, marked: Look, deadline: number): Promise<Look> {
+    const look = await this.#look(ref, deadline, key);
     if (look && look.version === marked.version) return look;
     throw new SessionStoreError('unknown', 'answer lost');
   }
 
-  async #isAbsent(ref: SessionRef): Promise<boolean> {
+  async #isAbsent(ref: SessionRef, deadline: number): Promise<boolean> {
     try {
-      return (await this.#look(ref)) === undefined;
+      return (await this.#look(ref, deadline)) === undefined;
     } catch {
       return false;
     }
   }
 
-  async #look({ id, tokenHash }: SessionRef, key?: string): Promise<Look | undefined> {
-    const rows = await this.#read(this.#statements.look(id, tokenHash, key, undefined));
+  async #look({ id, tokenHash }: SessionRef, deadline: number, key?: string): Promise<Look | undefined> {
+    const rows = await this.#read(this.#statements.look(id, tokenHash, key, undefined), deadline);
     return rows[0] && lookOf(rows[0]);
   }
 
   /** Runs what may be run twice: a stale connection after a restart of the database costs one more try. */
-  async #read(statement: Statement): Promise<RawRow[]> {
-    const started = performance.now();
+  async #read(statement: Statement, deadline: number): Promise<RawRow[]> {
     try {
-      return await this.#retried(statement, this.#limits.deadline);
+      return await this.#retried(statement, deadline);
     } catch (error) {
-      const left = this.#limits.deadline - (performance.now() - started);
-      if (!(error instanceof StatementError) || error.failure !== 'lost' || left <= 0) throw readError(error);
-      return this.#retried(statement, left).catch((again: unknown) => {
+      const isLost = error instanceof StatementError && error.failure === 'lost';
+      if (!isLost || performance.now() >= deadline) throw readError(error);
+      return this.#retried(statement, deadline).catch((again: unknown) => {
         throw readError(again);
       });
     }
   }
 
   /** Runs a statement again for as long as the database undid it in favour of another transaction. */
-  async #retried(statement: Statement, milliseconds: number): Promise<RawRow[]> {
-    const end = performance.now() + milliseconds;
+  async #retried(statement: Statement, deadline: number): Promise<RawRow[]> {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
-        return await this.#runner.run(statement, Math.max(1, end - performance.now()));
+        return await this.#runner.run(statement, Math.max(1, deadline - performance.now()));
       } catch (error) {
         const wait = Math.random() * pause;
         const mayRetry = error instanceof StatementError && error.failure === 'rolledBack';
-        if (!mayRetry || performance.now() + wait >= end) throw error;
+        if (!mayRetry || performance.now() + wait >= deadline) throw error;
         await delay(wait);
       }
     }
+  }
+
+  /** When a call that begins now has to be over, on the monotonic clock: one for all its statements. */
+  #deadline(): number {
+    return performance.now() + this.#limits.deadline;
   }
 }
 
