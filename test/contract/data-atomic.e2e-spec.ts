@@ -384,8 +384,7 @@ describe.each(PLATFORMS)('atomic operations on %s', (platform) => {
 
 describe.each(PLATFORMS)('a database whose transactions are repeatable read, on %s', (platform) => {
   const settings = ["default_transaction_isolation = 'repeatable read'"];
-  // Attempts that lose to each other repeat until the deadline: on a slow machine the default would be part of the test.
-  const lab = useLab(platform, { settings, session: { deadline: '20s' } });
+  const lab = useLab(platform, { settings });
 
   it('[line 2] [line 3] loses no key, no increment, no append, and takes once', async () => {
     const client = await lab.visitor({ nonce: 'n' });

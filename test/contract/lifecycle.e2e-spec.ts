@@ -112,6 +112,27 @@ describe.each(PLATFORMS)('the life of a session on %s', (platform) => {
     expect((await client.get('/peek')).body).toMatchObject({ data: { a: 1, b: 2 } });
   });
 
+  it('[line 8] asks nothing for a malformed cookie, and once for one that is well-formed and unknown', async () => {
+    const token = 'A'.repeat(43);
+    const junk = ['', 'x', token.slice(1), `${token}A`, `"${token}"`, `${token.slice(1)}%41`, `${token.slice(1)}=`];
+    const read = (value: string) => app.client().get('/peek', { headers: { cookie: `sid=${value}; SID=${token}` } });
+    for (const value of junk) {
+      const reply = await read(value);
+      expect([reply.status, reply.setCookies, proxy.sessionStatements]).toEqual([200, [], []]);
+    }
+    await read(token);
+    expect(proxy.sessionStatements.map((sql) => sql.slice(0, 6))).toEqual(['SELECT']);
+  });
+
+  it('[line 8] costs one SELECT of a route that does not look, and no header', async () => {
+    const client = app.client();
+    await client.post('/set', { a: 1 });
+    proxy.reset();
+    const reply = await client.get('/ignore');
+    expect([reply.headers.get('vary'), reply.headers.get('cache-control'), reply.setCookies]).toEqual([null, null, []]);
+    expect(proxy.sessionStatements.map((sql) => sql.slice(0, 6))).toEqual(['SELECT']);
+  });
+
   it('[line 5] changes the token and keeps the id at sign-in, and the old token is anonymous', async () => {
     const client = app.client();
     const { body } = await client.post<{ id: string }>('/set', { cart: ['tea'], planted: true });

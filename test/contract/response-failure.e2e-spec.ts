@@ -17,7 +17,7 @@ import {
   type AnyReply,
   type ResponseKind,
 } from '../support/response-kinds.js';
-import { countWaiting, lockRows, lockTable } from '../support/row-lock.js';
+import { waitForWaiting, whileRowsAreLocked, whileTableIsLocked } from '../support/row-lock.js';
 
 /** What an answer of ours says nothing about, and what describes the one it replaces. */
 const KEPT = {
@@ -232,13 +232,13 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
 
     beforeAll(async () => {
       const cookies = await Promise.all(kinds.map(() => newCookie()));
-      const lock = await lockRows(database);
-      const requests = await requestAll(cookies);
-      await waitForLocks(kinds.length);
-      await cutWaiting();
-      responses = await requests.responses();
-      await lock.release();
-      requests.hangUp();
+      await whileRowsAreLocked(database, async () => {
+        const requests = await requestAll(cookies);
+        await waitForWaiting(database, kinds.length);
+        await cutWaiting();
+        responses = await requests.responses();
+        requests.hangUp();
+      });
     }, 30_000);
 
     it.each(named)('[line 1] turns %s into a 503', (name, kind) => {
@@ -261,12 +261,6 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
     });
   });
 
-  async function waitForLocks(count: number): Promise<void> {
-    for (const end = performance.now() + 5_000; performance.now() < end; await delay(10)) {
-      if ((await countWaiting(database)) >= count) return;
-    }
-  }
-
   async function cutWaiting(): Promise<void> {
     await database.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
@@ -274,12 +268,12 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
   }
 
   it('[answer: insert at the edge fails] sends no cookie where the connection was cut either', async () => {
-    const lock = await lockTable(database);
-    const promised = rawRequest(app.url, { path: '/plain/redirect' });
-    await waitForLocks(1);
-    await cutWaiting();
-    const response = await promised;
-    await lock.release();
+    const response = await whileTableIsLocked(database, async () => {
+      const promised = rawRequest(app.url, { path: '/plain/redirect' });
+      await waitForWaiting(database, 1);
+      await cutWaiting();
+      return promised;
+    });
     expect(response.status).toBe(503);
     expect(response.lines('set-cookie')).toEqual([]);
     expect(await database.query('SELECT id FROM sessions')).toEqual([]);
@@ -287,12 +281,11 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
 
   it('[line 1] answers 503 where the deadline passes', async () => {
     const cookie = await newCookie(hasty);
-    const lock = await lockRows(database);
-    const [redirect, file] = await Promise.all(
-      ['/plain/res-redirect', '/plain/large'].map((path) => rawRequest(hasty.url, { path, headers: { cookie } })),
+    const paths = ['/plain/res-redirect', '/plain/large'];
+    const responses = await whileRowsAreLocked(database, () =>
+      Promise.all(paths.map((path) => rawRequest(hasty.url, { path, headers: { cookie } }))),
     );
-    await lock.release();
-    for (const response of [redirect!, file!]) {
+    for (const response of responses) {
       expect(response.status).toBe(503);
       expect(JSON.parse(response.text)).toMatchObject({ code: 'SESSION_OUTCOME_UNKNOWN' });
       expect(response.lines('location')).toEqual([]);

@@ -10,7 +10,7 @@ import { PLATFORMS, startApp, type TestApp } from '../support/app.js';
 import { createDatabase, migrate, type TestDatabase } from '../support/database.js';
 import { RawConnection, rawRequest } from '../support/raw-http.js';
 import { rawOf, type AnyReply } from '../support/response-kinds.js';
-import { lockRows } from '../support/row-lock.js';
+import { whileRowsAreLocked } from '../support/row-lock.js';
 
 /** What the handlers saw, in order. */
 let seen: unknown[] = [];
@@ -285,7 +285,7 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
   async function hangUp(path: string): Promise<void> {
     const connection = await RawConnection.open(app.url);
     void connection.send({ path, headers: { cookie } });
-    while (!seen.includes('waiting')) await delay(2);
+    await until(() => seen.includes('waiting'));
     connection.destroy();
     await done;
     expect(seen).toEqual(['waiting', 'gone']);
@@ -301,12 +301,12 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
 
   it('[answer: client hung up] saves where the client went while the commit was under way', async () => {
     const connection = await RawConnection.open(app.url);
-    const lock = await lockRows(database);
-    void connection.send({ path: '/begun/send', headers: { cookie } });
-    while (seen.length === 0) await delay(2);
-    connection.destroy();
-    await delay(20);
-    await lock.release();
+    await whileRowsAreLocked(database, async () => {
+      void connection.send({ path: '/begun/send', headers: { cookie } });
+      await until(() => seen.length > 0);
+      connection.destroy();
+      await delay(20);
+    });
     await delay(50);
     expect(await saved()).toEqual({ started: true, how: 'send' });
   });
@@ -333,3 +333,7 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
     expect(left()).toBe(0);
   });
 });
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000 && !condition(); turn++) await delay(2);
+}

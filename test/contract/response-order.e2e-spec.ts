@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Session, SessionGuard } from 'nestjs-typeorm-session';
 import { PLATFORMS, startApp, type Platform, type TestApp } from '../support/app.js';
 import { createDatabase, migrate, type TestDatabase } from '../support/database.js';
-import { RawConnection, rawRequest, type RawResponse } from '../support/raw-http.js';
+import { RawConnection, rawRequest, type RawRequest, type RawResponse } from '../support/raw-http.js';
 import {
   decoded,
   KIND_CONTROLLERS,
@@ -15,7 +15,7 @@ import {
   type AnyReply,
   type ResponseKind,
 } from '../support/response-kinds.js';
-import { countWaiting, lockRows, lockTable } from '../support/row-lock.js';
+import { waitForWaiting, whileRowsAreLocked, whileTableIsLocked } from '../support/row-lock.js';
 
 /** Milliseconds of silence while the row is locked. */
 const SILENCE = 300;
@@ -51,7 +51,7 @@ class OrderController {
     session.set('visits', 1);
   }
 
-  @Get('not-awaited/:operation')
+  @Get('not-awaited')
   notAwaited(@Session() session: Session, @Res() reply: AnyReply) {
     void session.regenerate();
     reply.send('answered before the operation was');
@@ -93,9 +93,21 @@ describe.each(PLATFORMS)('a response waits for the commit on %s', (platform) => 
     return client.cookie;
   }
 
-  async function waitForLocks(count: number): Promise<void> {
-    for (const end = performance.now() + 5_000; performance.now() < end; await delay(10)) {
-      if ((await countWaiting(database)) >= count) return;
+  /** The silence of a request whose write is held up, and the response that comes when it no longer is. */
+  async function afterSilence(request: RawRequest, whileLocked = whileRowsAreLocked): Promise<RawResponse> {
+    const connection = await RawConnection.open(app.url);
+    try {
+      const promised = await whileLocked(database, async () => {
+        const response = connection.send(request);
+        await waitForWaiting(database, 1);
+        await delay(SILENCE);
+        expect(connection.bytes).toBe(0);
+        // In an object, or the lock would wait for it.
+        return { response };
+      });
+      return await promised.response;
+    } finally {
+      connection.destroy();
     }
   }
 
@@ -106,14 +118,14 @@ describe.each(PLATFORMS)('a response waits for the commit on %s', (platform) => 
     beforeAll(async () => {
       const connections = await Promise.all(kinds.map(() => RawConnection.open(app.url)));
       const cookies = await Promise.all(kinds.map(() => newCookie()));
-      const lock = await lockRows(database);
-      const responses = kinds.map((kind, index) =>
-        connections[index]!.send({ ...kind, headers: { ...kind.headers, cookie: cookies[index]! } }),
-      );
-      await waitForLocks(kinds.length);
-      await delay(SILENCE);
-      const bytes = connections.map((connection) => connection.bytes);
-      await lock.release();
+      const { responses, bytes } = await whileRowsAreLocked(database, async () => {
+        const sent = kinds.map((kind, index) =>
+          connections[index]!.send({ ...kind, headers: { ...kind.headers, cookie: cookies[index]! } }),
+        );
+        await waitForWaiting(database, kinds.length);
+        await delay(SILENCE);
+        return { responses: sent, bytes: connections.map((connection) => connection.bytes) };
+      });
       await Promise.allSettled(responses);
       const rows = await database.query<{ by: string }>(`SELECT data->>'changedBy' AS by FROM sessions`);
       kinds.forEach((kind, index) => {
@@ -155,32 +167,15 @@ describe.each(PLATFORMS)('a response waits for the commit on %s', (platform) => 
   });
 
   it.each(['login', 'first-write'])('[line 1] holds back the redirect of a new session after %s', async (path) => {
-    const connection = await RawConnection.open(app.url);
-    const lock = await lockTable(database);
-    const promised = connection.send({ method: 'POST', path: `/${path}` });
-    await waitForLocks(1);
-    await delay(SILENCE);
-    expect(connection.bytes).toBe(0);
-    await lock.release();
-    const response = await promised;
+    const response = await afterSilence({ method: 'POST', path: `/${path}` }, whileTableIsLocked);
     expect(response.status).toBe(303);
     expect(response.header('set-cookie')).toMatch(/^sid=/);
-    connection.destroy();
   });
 
   it('[line 1] waits for an operation that nobody awaited', async () => {
-    const cookie = await newCookie();
-    const connection = await RawConnection.open(app.url);
-    const lock = await lockRows(database);
-    const promised = connection.send({ path: '/not-awaited/regenerate', headers: { cookie } });
-    await waitForLocks(1);
-    await delay(SILENCE);
-    expect(connection.bytes).toBe(0);
-    await lock.release();
-    const response = await promised;
+    const response = await afterSilence({ path: '/not-awaited', headers: { cookie: await newCookie() } });
     expect(response.text).toBe('answered before the operation was');
     expect(response.header('set-cookie')).toMatch(/^sid=/);
-    connection.destroy();
   });
 
   it.each(['login', 'first-write'])('[line 1] a redirect after %s finds its session, on any node', async (path) => {
@@ -212,12 +207,13 @@ describe.each(PLATFORMS)('a response waits for the commit on %s', (platform) => 
     const cookies = [await newCookie(), await newCookie(), await newCookie()];
     const connection = await RawConnection.open(app.url);
     const paths = ['/plain/file-of-stream', '/visit', '/plain/write'];
-    const lock = await lockRows(database);
-    const responses = paths.map((path, index) => connection.send({ path, headers: { cookie: cookies[index]! } }));
-    await waitForLocks(3);
-    await delay(SILENCE);
-    expect(connection.bytes).toBe(0);
-    await lock.release();
+    const { responses } = await whileRowsAreLocked(database, async () => {
+      const sent = paths.map((path, index) => connection.send({ path, headers: { cookie: cookies[index]! } }));
+      await waitForWaiting(database, 3);
+      await delay(SILENCE);
+      expect(connection.bytes).toBe(0);
+      return { responses: sent };
+    });
     const texts = (await Promise.all(responses)).map(({ text }) => text);
     expect(texts).toEqual(['a streamed file', '{"visits":1}', 'first second third']);
     connection.destroy();
@@ -228,16 +224,17 @@ describe.each(PLATFORMS)('a response waits for the commit on %s', (platform) => 
     async (path) => {
       const cookie = await newCookie();
       const connection = await RawConnection.open(app.url);
-      const lock = await lockRows(database);
-      const promised = connection.send({ path, headers: { cookie } });
-      await waitForLocks(1);
-      expect(connection.bytes).toBe(0);
-      connection.pause();
-      await lock.release();
+      const promised = await whileRowsAreLocked(database, async () => {
+        const response = connection.send({ path, headers: { cookie } });
+        await waitForWaiting(database, 1);
+        expect(connection.bytes).toBe(0);
+        connection.pause();
+        return { response };
+      });
       await delay(150);
       connection.resume();
       const digest = (data: string | Buffer) => createHash('sha256').update(data).digest('hex');
-      expect(digest((await promised).body)).toBe(digest(LARGE));
+      expect(digest((await promised.response).body)).toBe(digest(LARGE));
       connection.destroy();
     },
   );

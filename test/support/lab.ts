@@ -1,5 +1,5 @@
 import { Controller, HttpCode, Param, Post, Redirect } from '@nestjs/common';
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest } from '@jest/globals';
 import { Session, type SessionModuleOptions } from 'nestjs-typeorm-session';
 import { startApp, type Platform, type TestApp } from './app.js';
 import type { Client, Reply, RequestOptions } from './client.js';
@@ -134,6 +134,9 @@ export interface LabOptions {
 /** A {@link Lab} for the tests of a describe block. */
 export function useLab(platform: Platform, { session, settings = [] }: LabOptions = {}): Lab {
   const lab = new Lab();
+  // Hundreds of requests at once are no measure of speed: on a busy machine neither limit may be part of a test.
+  const options = { deadline: '15s', ...session };
+  jest.setTimeout(20_000);
 
   beforeAll(async () => {
     lab.database = await createDatabase();
@@ -141,7 +144,8 @@ export function useLab(platform: Platform, { session, settings = [] }: LabOption
     for (const setting of settings) await lab.database.query(`ALTER DATABASE ${name} SET ${setting}`);
     await migrate(lab.database.url);
     lab.proxy = await startPostgresProxy(lab.database.url);
-    const start = () => startApp({ platform, databaseUrl: lab.proxy.url, controllers: [LabController], session });
+    const start = () =>
+      startApp({ platform, databaseUrl: lab.proxy.url, controllers: [LabController], session: options });
     lab.nodes = [await start(), await start()];
   });
 

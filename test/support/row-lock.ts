@@ -1,33 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { TestDatabase } from './database.js';
 
-/** Somebody else's open transaction, in whose way a session's write stands. */
-export interface RowLock {
-  release(): Promise<void>;
+/** Runs with all sessions that there are locked by somebody else: they can be read, and not written. */
+export function whileRowsAreLocked<R>(database: TestDatabase, work: () => Promise<R>): Promise<R> {
+  return whileLocked(database, 'SELECT id FROM sessions FOR UPDATE', work);
 }
 
-/** Locks all sessions that there are: they can be read, and not written. */
-export function lockRows(database: TestDatabase): Promise<RowLock> {
-  return lock(database, 'SELECT id FROM sessions FOR UPDATE');
-}
-
-/** Locks the table, so that none can be added either. */
-export function lockTable(database: TestDatabase): Promise<RowLock> {
-  return lock(database, 'LOCK TABLE sessions IN SHARE MODE');
+/** Runs with the table locked, so that no session can be added either. */
+export function whileTableIsLocked<R>(database: TestDatabase, work: () => Promise<R>): Promise<R> {
+  return whileLocked(database, 'LOCK TABLE sessions IN SHARE MODE', work);
 }
 
 /** How many statements are waiting for a lock. */
-export async function countWaiting(database: TestDatabase): Promise<number> {
+async function countWaiting(database: TestDatabase): Promise<number> {
   const rows = await database.query<{ n: string }>(
     "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
   );
   return Number(rows[0]!.n);
 }
 
-async function lock(database: TestDatabase, statement: string): Promise<RowLock> {
+/** Resolves when so many statements are waiting for a lock, or after a while: the test then says what is missing. */
+export async function waitForWaiting(database: TestDatabase, count: number): Promise<void> {
+  for (const end = performance.now() + 3_000; performance.now() < end; await delay(10)) {
+    if ((await countWaiting(database)) >= count) return;
+  }
+}
+
+async function whileLocked<R>(database: TestDatabase, statement: string, work: () => Promise<R>): Promise<R> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  await client.query('BEGIN');
-  await client.query(statement);
-  return { release: () => client.end() };
+  try {
+    await client.query('BEGIN');
+    await client.query(statement);
+    return await work();
+  } finally {
+    // Which ends the transaction too.
+    await client.end();
+  }
 }
