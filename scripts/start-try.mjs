@@ -65,7 +65,7 @@ async function visit(express, fastify) {
   check('and makes no row', await countRows(), rows);
 
   await call(express, 'POST', '/api/cart', { sku: 'tea', quantity: 2 });
-  check('a POST that stores sets the cookie', /^sid=/.test(cookie), true);
+  check('a POST that stores sets the cookie', cookie.startsWith('sid='), true);
   check('and makes a row', await countRows(), rows + 1);
   const { body: cart } = await call(fastify, 'GET', '/api/cart');
   check('the other process reads it', cart, [{ sku: 'tea', quantity: 2 }]);

@@ -229,6 +229,17 @@ describe.each(PLATFORMS)('the module on %s', (platform) => {
     });
   });
 
+  it('is not brought down by a listener that throws', async () => {
+    const onEvent = () => {
+      throw new Error('the monitoring is down');
+    };
+    await start({ session: { guardAll: true, cleanup: false, onEvent } });
+    const { client } = await works();
+    await database.query(`UPDATE sessions SET data = '[]'`);
+    expect(await client.get('/doors/key')).toMatchObject({ status: 200, body: { by: 'nobody' } });
+    await database.query('DELETE FROM sessions');
+  });
+
   it('[answer: one module] stops the boot when it is imported twice', async () => {
     const imports = [SessionModule.forRoot({ cleanup: false })];
     await expect(start({ imports })).rejects.toThrow(/more than once/);

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Post, UseGuards, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { RequireSession, Session, SessionGuard, SkipSession } from 'nestjs-typeorm-session';
+import { RequireSession, Session, SkipSession } from 'nestjs-typeorm-session';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { PLATFORMS, startApp, type TestApp } from '../support/app.js';

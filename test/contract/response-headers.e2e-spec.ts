@@ -18,6 +18,7 @@ const LOOKS: Record<string, (session: Session) => unknown> = {
   flash: (session) => session.flash('absent'),
   isNew: (session) => session.isNew,
   userId: (session) => session.userId,
+  id: (session) => session.id,
   expiresAt: (session) => session.expiresAt,
   increment: (session) => session.increment('n'),
 };
@@ -25,7 +26,6 @@ const LOOKS: Record<string, (session: Session) => unknown> = {
 /** What may be done without looking. */
 const BLIND: Record<string, (session: Session) => unknown> = {
   nothing: () => undefined,
-  id: (session) => session.id,
   delete: (session) => session.delete('absent'),
 };
 

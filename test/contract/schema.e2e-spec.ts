@@ -63,6 +63,11 @@ class ShopController {
     cart.push({ ...item, quantity: 0 });
   }
 
+  @Post('append')
+  async append(@Session() session: Session, @Body() item: object) {
+    return { length: await session.append('cart', item) };
+  }
+
   @Post('forget')
   forget(@Session() session: Session<Shop>) {
     session.delete('name');
@@ -149,6 +154,15 @@ describe.each(PLATFORMS)('the schema on %s', (platform) => {
     const reply = await client.post('/push', { sku: 'tea', quantity: 1 });
     expect(reply).toMatchObject({ status: 500, body: { code: 'SESSION_VALUE' } });
     expect(await stored()).toEqual({ visits: 1 });
+  });
+
+  it('[answer: schema] refuses an atomic operation that would break it', async () => {
+    const client = app.client();
+    await client.post('/set', { cart: [{ sku: 'tea', quantity: 1 }] });
+    const refused = { status: 500, body: { code: 'SESSION_VALUE' } };
+    expect(await client.post('/append', { sku: 'tea', quantity: 0 })).toMatchObject(refused);
+    expect(await stored()).toEqual({ cart: [{ sku: 'tea', quantity: 1 }] });
+    expect(await client.post('/append', { sku: 'tea', quantity: 2 })).toMatchObject({ body: { length: 2 } });
   });
 
   it('[answer: schema] drops an invalid stored key from the view, never from the row, and reports it', async () => {

@@ -1,6 +1,6 @@
+import { applyAtomic } from './atomic.js';
 import {
   describeError,
-  isSessionFault,
   SessionConfigError,
   SessionStoreError,
   type SessionErrorCode,
@@ -10,6 +10,7 @@ import {
 import { checkKey, JsonProfileError, propertyPath, serialize } from './json-profile.js';
 import { lifetimeOf } from './resolve-options.js';
 import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
+import { OperationQueue, type Turn, type Work } from './operation-queue.js';
 import { SessionRow, type AtomicAnswer } from './session-row.js';
 import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
 import type { LoginOptions, Session } from './session.js';
@@ -18,8 +19,11 @@ import type { AtomicOperation, Delta, JsonByKey } from './store.js';
 const FLASH = '$flash';
 const NOTHING: Delta = { set: Object.create(null) as JsonByKey, unset: [] };
 
-/** Attempts of `update(key, fn)` before it answers 409, and the longest pause before the next one, in milliseconds. */
-const UPDATE_ATTEMPTS = 12;
+/**
+ * Attempts of `update(key, fn)` before it answers 409, where the deadline does not end it first, and the longest pause before
+ * the next one, in milliseconds.
+ */
+const UPDATE_ATTEMPTS = 50;
 const UPDATE_PAUSE = 100;
 
 const STORE_CODES: Record<StoreFailure, SessionErrorCode> = {
@@ -39,12 +43,6 @@ interface Taken {
   delta: Delta | undefined;
 }
 
-/** Settles when the operations that were called before have ended. */
-type Turn = Promise<unknown> | undefined;
-
-/** An operation: it runs at once as far as its first `await`, which is for its turn. */
-type Work<R> = (turn: Turn) => Promise<R>;
-
 /** The session of one request: its values in memory, its row behind, and the operations between them in call order. */
 export class RequestSession implements Session {
   readonly #context: SessionContext;
@@ -54,9 +52,7 @@ export class RequestSession implements Session {
   #values: SessionValues;
   #isLookedAt = false;
   #isClosed = false;
-  /** The last operation that was started, while any runs. */
-  #running: Promise<unknown> | undefined;
-  #rejected: SessionFault | undefined;
+  readonly #queue = new OperationQueue();
 
   constructor(context: SessionContext, origin: Origin) {
     this.#context = context;
@@ -72,7 +68,7 @@ export class RequestSession implements Session {
   }
 
   get id(): string {
-    this.#throwFailure();
+    this.#look();
     return this.#row.id;
   }
 
@@ -261,7 +257,7 @@ export class RequestSession implements Session {
 
   /** The first operation that failed, awaited or not. */
   get rejected(): SessionFault | undefined {
-    return this.#rejected;
+    return this.#queue.rejected;
   }
 
   get cookie(): CookieInstruction {
@@ -281,7 +277,7 @@ export class RequestSession implements Session {
 
   /** Settles with the operations that were started; `undefined` where none runs. Never rejects. */
   get running(): Promise<unknown> | undefined {
-    return this.#running;
+    return this.#queue.running;
   }
 
   /** Writes what the request changed and did not save, or moves the expiry; `undefined` where there is nothing to do. */
@@ -312,25 +308,12 @@ export class RequestSession implements Session {
     return this.#run(operation, this.#isClosed ? this.#refuseLate : work);
   }
 
-  /**
-   * Starts an operation: what it takes along it takes at once, and what it writes it writes in its turn. Its rejection
-   * counts as handled, for the edge reports a failure that nobody awaited.
-   */
+  /** Starts an operation: what it takes along it takes at once, and what it writes it writes in its turn. */
   #run<R>(operation: string, work: Work<R>): Promise<R> {
-    const before = this.#running;
     const needsCookie = this.#isClosed && !this.#row.exists;
-    const result = this.#translated(operation, () => (needsCookie ? this.#refuseLate() : work(before)));
-    const settled: Promise<unknown> = result
-      .catch((error: unknown) => {
-        if (isSessionFault(error)) this.#rejected ??= error;
-      })
-      // It may have been refused before its turn.
-      .then(() => before)
-      .then(() => {
-        if (this.#running === settled) this.#running = undefined;
-      });
-    this.#running = settled;
-    return result;
+    return this.#queue.start((turn) =>
+      this.#translated(operation, () => (needsCookie ? this.#refuseLate() : work(turn))),
+    );
   }
 
   async #translated<R>(operation: string, work: () => Promise<R>): Promise<R> {
@@ -369,6 +352,7 @@ export class RequestSession implements Session {
   async #apply(operation: AtomicOperation, turn: Turn): Promise<AtomicAnswer> {
     const taken = this.#takeKey(operation.key);
     taken.values.checkRoomFor(operation.key);
+    this.#checkOutcome(operation, taken.values.get(operation.key));
     await turn;
     return this.#applyTo(taken, operation);
   }
@@ -389,7 +373,8 @@ export class RequestSession implements Session {
 
   async #update(taken: Taken, key: string, fn: (current: unknown) => unknown): Promise<unknown> {
     if (this.#row.exists) await this.#save(taken);
-    for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
+    const end = performance.now() + this.#context.options.deadline;
+    for (let attempt = 0; attempt < UPDATE_ATTEMPTS && performance.now() < end; attempt++) {
       const read = await this.#row.read(key);
       const current = parseValue(read ? read.value : taken.delta?.set[key]);
       const next = await fn(current);
@@ -443,6 +428,13 @@ export class RequestSession implements Session {
   #checkSchema(key: string, value: unknown): void {
     const broken = isReserved(key) ? [] : (this.#context.schema?.(key, value) ?? []);
     if (broken.length > 0) throw this.#error('SESSION_VALUE', `${pathOf(key)} breaks the schema: ${broken.join(', ')}`);
+  }
+
+  /** What the operation will make of the value, as far as this request knows it: the database does not know the schema. */
+  #checkOutcome(operation: AtomicOperation, current: unknown): void {
+    if (!this.#context.schema || operation.kind === 'setIfAbsent') return;
+    const result = applyAtomic(operation, current === undefined ? undefined : JSON.stringify(current));
+    if (result.fits) this.#checkSchema(operation.key, parseValue(result.value));
   }
 
   #look(): void {

@@ -212,6 +212,24 @@ describe('holdResponse', () => {
     expect(Object.keys(response)).not.toContain('headersSent');
   });
 
+  it.each(['later', 'now', REPLACEMENT] as const)(
+    'has the last word on a head that was wrapped after it: %p',
+    async (outcome) => {
+      const gate = new TestGate(outcome);
+      const { result, answer } = hold(gate, (response) => {
+        const { writeHead } = response;
+        response.writeHead = function (this: ServerResponse, ...args: Parameters<typeof writeHead>) {
+          this.setHeader('x-ours', 'theirs').setHeader('x-theirs', 'yes');
+          return writeHead.apply(this, args);
+        } as typeof writeHead;
+        response.end('body');
+      });
+      await result;
+      gate.open();
+      expect((await answer).headers).toMatchObject({ 'x-ours': 'yes', 'x-theirs': 'yes' });
+    },
+  );
+
   it('replaces an answer at once where the gate says so at once', async () => {
     const { result, answer } = hold(new TestGate(REPLACEMENT), (response) => {
       response.setHeader('content-type', 'text/html');

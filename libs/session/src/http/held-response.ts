@@ -105,7 +105,7 @@ class ResponseHold {
   call(method: Method, args: unknown[]): unknown {
     switch (this.#phase) {
       case 'passed':
-        return this.#original[method].apply(this.#response, args);
+        return this.#pass(method, args);
       case 'replaced':
         if (method === 'writeHead') throw headersSent('write');
         return this.#discard(method, args);
@@ -138,7 +138,7 @@ class ResponseHold {
     }
     this.#phase = 'passed';
     this.#gate.setHeaders(response);
-    return this.#original[method].apply(response, head);
+    return this.#pass(method, head);
   }
 
   /** Answers as Node would to a response whose head is out. */
@@ -179,7 +179,7 @@ class ResponseHold {
     this.#gate.setHeaders(response);
     let hasRoom = true;
     for (const [method, args] of this.#calls) {
-      const answer: unknown = this.#original[method].apply(response, args);
+      const answer = this.#pass(method, args);
       if (method === 'write') hasRoom = answer !== false;
     }
     this.#calls = [];
@@ -217,6 +217,18 @@ class ResponseHold {
       else response.once('close', () => source.destroy?.());
     }
     this.sources.clear();
+  }
+
+  #pass(method: Method, args: unknown[]): unknown {
+    const response = this.#response;
+    const isWrapped = response.writeHead !== HELD_METHODS.writeHead;
+    if (method === 'writeHead' && isWrapped && !response.headersSent) {
+      // Who took `writeHead` after us, in an interceptor say, has just set headers of its own: ours come last.
+      const rest = applyHead(response, args);
+      this.#gate.setHeaders(response);
+      return this.#original.writeHead.apply(response, rest);
+    }
+    return this.#original[method].apply(response, args);
   }
 
   /** What the handler still sends after the end goes nowhere; its callbacks are told. */

@@ -28,7 +28,7 @@ class Parameters {
 
 /**
  * Statements for PostgreSQL. `clock_timestamp()` decides what is live: unlike `now()` it moves on while a statement waits
- * for a lock, so a session that expires meanwhile is expired.
+ * for a lock, so a session that somebody else wrote meanwhile is judged by the time of the write.
  */
 export function postgresStatements({ name, columns: c }: SessionTable): SessionStatements {
   const epoch = (column: string) => `extract(epoch from ${column}) * 1000`;
