@@ -1,8 +1,9 @@
 // Runs `npm start` twice, as the README says, and walks through a visit over both processes: what a newcomer would do
-// with curl. Ends with Ctrl-C, and looks whether anything stayed behind.
+// with curl. Ends with Ctrl-C, and once with kill -9, and looks whether anything stayed behind.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
@@ -17,12 +18,29 @@ try {
 } finally {
   for (const { child } of nodes) await interrupt(child);
 }
-const left = execFileSync('ps', ['-eo', 'pid=,args='])
-  .toString()
-  .split('\n')
-  .filter((line) => line.includes(`${root}dist/`) || line.includes(`${root}.data`));
-check('processes left behind', left, []);
-console.log('Ctrl-C left nothing behind');
+await nothingLeft('Ctrl-C');
+
+const { child } = await start({ PORT: '3413' });
+process.kill(-child.pid, 'SIGKILL');
+await nothingLeft('kill -9');
+
+/** The processes of this checkout, the application's and the database's, have ended within ten seconds. */
+async function nothingLeft(after) {
+  let left = [];
+  for (let attempt = 0; attempt < 100; attempt++) {
+    left = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n').filter(isOurs);
+    if (left.length === 0) {
+      console.log(`${after} left nothing behind`);
+      return;
+    }
+    await delay(100);
+  }
+  throw new Error(`${after} left behind:\n${left.join('\n')}`);
+}
+
+function isOurs(line) {
+  return line.includes(`${root}dist/`) || line.includes(`${root}.data/`);
+}
 
 async function start(variables) {
   // A process group of its own, so that Ctrl-C can be given to all of it, as a terminal does.
