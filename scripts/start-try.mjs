@@ -20,8 +20,7 @@ try {
 }
 await nothingLeft('Ctrl-C');
 
-const { child } = await start({ PORT: '3413' });
-process.kill(-child.pid, 'SIGKILL');
+signalGroup((await start({ PORT: '3413' })).child, 'SIGKILL');
 await nothingLeft('kill -9');
 
 /** The processes of this checkout, the application's and the database's, have ended within ten seconds. */
@@ -59,10 +58,15 @@ async function start(variables) {
   throw new Error(`npm start ended without listening: ${JSON.stringify(variables)}`);
 }
 
+/** As a terminal does it: to npm, and to what npm has started. */
+function signalGroup(child, signal) {
+  process.kill(-(child.pid ?? 0), signal);
+}
+
 async function interrupt(child) {
   if (child.exitCode !== null) return;
   const exited = once(child, 'exit');
-  process.kill(-child.pid, 'SIGINT');
+  signalGroup(child, 'SIGINT');
   const [code] = await exited;
   check('exit code after Ctrl-C', code, 0);
 }
