@@ -55,7 +55,7 @@ export interface SessionOptions {
   persistent?: boolean;
   /** A session in use has its idle expiry moved at most this often. Default: the larger of 1 minute and idle / 20. */
   touchAfter?: Duration;
-  /** For each session statement, the wait for a connection included. Default: 2 seconds. */
+  /** For each read or write of a session, the wait for a connection and repeated attempts included. Default: 2 seconds. */
   deadline?: Duration;
   /** Bytes of the data as JSON. Default: 65536. */
   maxBytes?: number;

@@ -2,20 +2,16 @@ import type { ServerResponse } from 'node:http';
 import { isCookieNamed } from './cookie.js';
 
 /** What a response must be able to do for the session's headers. */
-export type HeaderTarget = Pick<ServerResponse, 'getHeader' | 'setHeader' | 'removeHeader'>;
+export type HeaderTarget = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
 
 /**
  * Puts a Set-Cookie line in the place of all lines for the same cookie: a response has one at most.
  * Other cookies stay as they are.
  * https://www.rfc-editor.org/rfc/rfc6265bis#section-4.1.1
- *
- * @param line `undefined` removes the cookie's lines.
  */
-export function replaceSetCookie(response: HeaderTarget, name: string, line: string | undefined): void {
+export function replaceSetCookie(response: HeaderTarget, name: string, line: string): void {
   const others = headerLines(response, 'Set-Cookie').filter((other) => !isCookieNamed(other, name));
-  const lines = line === undefined ? others : [...others, line];
-  if (lines.length > 0) response.setHeader('Set-Cookie', lines);
-  else response.removeHeader('Set-Cookie');
+  response.setHeader('Set-Cookie', [...others, line]);
 }
 
 /** Adds `Cookie` to what the response varies by: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5 */

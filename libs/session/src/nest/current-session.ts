@@ -32,8 +32,8 @@ export function enterRequests(adapter: FrontDoor): void {
 }
 
 /**
- * The session of the request as a singleton: for passport strategies, gateways, and services that must not become
- * request-scoped. Needs `currentSession: true`.
+ * The session of the request as a singleton: for passport strategies and services that must not become request-scoped.
+ * Needs `currentSession: true`.
  */
 @Injectable()
 export class CurrentSession<T extends object = SessionData> extends SessionFacade<T> {
