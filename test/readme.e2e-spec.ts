@@ -388,6 +388,7 @@ describe('the tables of the README', () => {
       SESSION_NOT_OPEN: true,
       SESSION_KEY: true,
       SESSION_VALUE: true,
+      SESSION_TRANSACTION: true,
       SESSION_FAILED: true,
     };
     const told = tableUnder('Errors').map(([code, status]) => `${codeIn(code!)} ${status}`);

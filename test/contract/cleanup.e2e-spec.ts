@@ -129,6 +129,7 @@ describe.each(PLATFORMS)('the clean-up on %s', (platform) => {
   it('never overlaps: a call while one runs joins it', async () => {
     const cleanup = await start({ cleanup: { batchSize: 10 } });
     await fill(55, '-1 second');
+    proxy.reset();
     const results = await Promise.all([cleanup.run(), cleanup.run(), cleanup.run()]);
     expect(results).toEqual(Array(3).fill({ deleted: 55, done: true }));
     expect(proxy.statements.filter((sql) => sql.startsWith('DELETE'))).toHaveLength(6);

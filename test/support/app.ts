@@ -14,7 +14,8 @@ export type Platform = (typeof PLATFORMS)[number];
 
 export interface TestAppOptions {
   readonly platform: Platform;
-  readonly databaseUrl: string;
+  /** A PostgreSQL; another database stands in `typeorm`. */
+  readonly databaseUrl?: string;
   readonly controllers?: Type[];
   readonly providers?: Provider[];
   readonly imports?: (DynamicModule | Type)[];
@@ -54,7 +55,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const module: DynamicModule = {
     module: root,
     imports: [
-      TypeOrmModule.forRoot({ ...typeorm, extra: { max: poolSize }, retryAttempts: 0 } as TypeOrmModuleOptions),
+      TypeOrmModule.forRoot({ extra: { max: poolSize }, ...typeorm, retryAttempts: 0 } as TypeOrmModuleOptions),
       session,
       ...imports,
     ],

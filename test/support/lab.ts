@@ -34,7 +34,7 @@ export interface SessionRow {
 const steps = new Map<string, Step>();
 
 @Controller()
-class LabController {
+export class LabController {
   @Post('do/:step')
   @HttpCode(200)
   async do(@Session() session: Session, @Param('step') step: string) {
@@ -48,18 +48,13 @@ class LabController {
   }
 }
 
-/**
- * Two nodes of one application on one database, and requests whose handlers are written in the test. The database is
- * there from `beforeAll` on, and empty before each test.
- */
-export class Lab {
-  database!: TestDatabase;
-  proxy!: PostgresProxy;
-  nodes!: readonly [TestApp, TestApp];
+/** Nodes of one application on one database, and requests whose handlers are written in the test. */
+export class Nodes {
+  nodes!: readonly TestApp[];
 
   /** A visitor at a node, with no cookie. */
-  client(node: 0 | 1 = 0): Client {
-    return this.nodes[node].client();
+  client(node = 0): Client {
+    return this.nodes[node]!.client();
   }
 
   /** A visitor whose session holds these values. */
@@ -73,7 +68,7 @@ export class Lab {
 
   /** Another connection of the same visitor at a node: same cookie, a jar of its own. */
   at(client: Client, node: number): Client {
-    return client.at(this.nodes[node % 2]!.url);
+    return client.at(this.nodes[node % this.nodes.length]!.url);
   }
 
   /** One request whose handler is the step. */
@@ -94,6 +89,16 @@ export class Lab {
   data(client: Client): Promise<Record<string, unknown>> {
     return this.value(client, (session) => Object.fromEntries(session.entries()) as Record<string, unknown>);
   }
+}
+
+/**
+ * Two nodes on PostgreSQL behind a proxy that counts statements. The database is there from `beforeAll` on, and empty
+ * before each test.
+ */
+export class Lab extends Nodes {
+  database!: TestDatabase;
+  proxy!: PostgresProxy;
+  declare nodes: readonly [TestApp, TestApp];
 
   rows(): Promise<SessionRow[]> {
     return this.database.query<SessionRow & Record<string, unknown>>('SELECT * FROM sessions ORDER BY created_at');

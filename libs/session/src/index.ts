@@ -1,7 +1,7 @@
 export type { SessionEvent } from './core/events.js';
 export { SessionConfigError, SessionStoreError, type SessionErrorCode, type StoreFailure } from './core/errors.js';
 export type { Duration, SessionCleanupOptions, SessionCookieOptions, SessionOptions } from './core/options.js';
-export type { LoginOptions, SessionData, SessionKey } from './core/session.js';
+export type { LoginOptions, SaveOptions, SessionData, SessionKey, TransactionManager } from './core/session.js';
 export type { CleanupResult } from './maintenance/session-cleanup.js';
 export { CurrentSession } from './nest/current-session.js';
 export { openSession } from './nest/open-session.js';

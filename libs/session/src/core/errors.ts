@@ -32,6 +32,7 @@ const ERRORS = {
   ],
   SESSION_KEY: [500, 'The key cannot be used in a session'],
   SESSION_VALUE: [500, 'The value cannot be kept in a session'],
+  SESSION_TRANSACTION: [500, 'The session cannot take part in this transaction'],
   SESSION_FAILED: [500, 'The session could not be kept, for a reason that lies with the server. See its log'],
 } as const satisfies Record<string, readonly [number, string]>;
 
@@ -79,6 +80,9 @@ export class SessionConfigError extends Error {
     this.name = 'SessionConfigError';
   }
 }
+
+/** Why a store cannot join a transaction of the application. The sentence says what to do. */
+export class SessionJoinError extends Error {}
 
 /**
  * Why a store could not do what it was asked:

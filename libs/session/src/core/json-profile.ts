@@ -51,6 +51,12 @@ export function parseData(text: string): Map<string, unknown> | undefined {
   }
 }
 
+/** Whether {@link parseData} can read a text that is a valid JSON object. Without parsing it, where that is possible. */
+export function isReadable(text: string): boolean {
+  // Taking `__proto__` out is done by recursion, which a text that is nested a thousand levels deep defeats.
+  return !MAY_HOLD_PROTO.test(text) || parseData(text) !== undefined;
+}
+
 /** Why a text (or whatever a caller gave) cannot be a top-level key, or `undefined` where it can. */
 export function checkKey(key: unknown): string | undefined {
   if (typeof key !== 'string') return `a key must be a string, and this one is ${describeValue(key)}`;

@@ -4,16 +4,17 @@ import type { SessionEvent } from './events.js';
 import { RequestSession } from './request-session.js';
 import { resolveOptions } from './resolve-options.js';
 import type { Origin, SchemaCheck, SessionContext } from './session-context.js';
-import type { SessionStore, SessionTimes } from './store.js';
+import type { Applied, SessionStore } from './store.js';
 import { hashToken } from './token.js';
 
-const TIMES: SessionTimes = { createdAt: 0, expiresAt: 1_000, absoluteRemaining: 1_000, sinceTouched: 0 };
+const APPLIED: Applied = { status: 'applied', expiresAt: 1_000 };
 const NEW: Origin = { status: 'anonymous', cookieSent: false };
 
 const live = (data: object, sinceTouched = 0): Origin => ({
   status: 'live',
   session: {
-    ...TIMES,
+    expiresAt: 1_000,
+    absoluteRemaining: 1_000,
     sinceTouched,
     id: 'the id',
     tokenHash: hashToken('a'),
@@ -31,14 +32,13 @@ function sessionOf(origin: Origin, answers: Answers = {}, schema?: SchemaCheck) 
   const calls: [method: string, ...args: any[]][] = [];
   const events: SessionEvent[] = [];
   const defaults: Answers = {
-    create: () => TIMES,
-    touch: () => TIMES,
+    create: () => APPLIED,
+    touch: () => APPLIED,
     delete: () => ({ status: 'deleted' }),
     read: () => ({ status: 'read', value: '1', version: 1 }),
     apply: (_ref, { kind, value, items }) => ({
       status: 'applied',
       value: kind === 'increment' ? '7' : (items ?? value),
-      times: TIMES,
     }),
   };
   const store = new Proxy({} as SessionStore, {
@@ -46,7 +46,7 @@ function sessionOf(origin: Origin, answers: Answers = {}, schema?: SchemaCheck) 
       (_target, method: keyof SessionStore) =>
       async (...args: unknown[]) => {
         calls.push([method, ...args]);
-        const answer = answers[method] ?? defaults[method] ?? (() => ({ status: 'applied', times: TIMES }));
+        const answer = answers[method] ?? defaults[method] ?? (() => APPLIED);
         return answer(...args);
       },
   });
@@ -146,7 +146,7 @@ describe('RequestSession', () => {
       let answer!: () => void;
       const slow = new Promise<void>((resolve) => (answer = resolve));
       const { session, methods } = sessionOf(live({ n: 1 }), {
-        touch: () => slow.then(() => TIMES),
+        touch: () => slow.then(() => APPLIED),
       });
       const all = [session.touch(), session.increment('n'), session.regenerate(), session.destroy()];
       await Promise.resolve();
@@ -199,7 +199,7 @@ describe('RequestSession', () => {
     it('make one pending again what they could not write', async () => {
       for (const failure of ['unavailable', 'unknown', 'conflict', 'refused'] as const) {
         let isAway = true;
-        const update = () => (isAway ? failing(failure)() : { status: 'applied', times: TIMES });
+        const update = () => (isAway ? failing(failure)() : APPLIED);
         const { session, calls, events } = sessionOf(live({ a: 1, gone: 1 }), { update });
         session.set('a', 2);
         session.delete('gone');
@@ -294,7 +294,7 @@ describe('RequestSession', () => {
 
   it('setIfAbsent tells a race from a session that is full', async () => {
     const unfit = (version: number) => ({ status: 'unfit', value: undefined, version });
-    const race = [unfit(1), unfit(2), { status: 'applied', value: '1', times: TIMES }];
+    const race = [unfit(1), unfit(2), { status: 'applied', value: '1' }];
     const raced = sessionOf(live({}), { apply: () => race.shift() });
     expect(await raced.session.setIfAbsent('key', 1)).toBe(true);
     const full = sessionOf(live({}), { apply: () => unfit(3) });

@@ -2,6 +2,7 @@ import { applyAtomic } from './atomic.js';
 import {
   describeError,
   SessionConfigError,
+  SessionJoinError,
   SessionStoreError,
   type SessionErrorCode,
   type SessionFault,
@@ -13,10 +14,11 @@ import type { CookieInstruction, Origin, SessionContext } from './session-contex
 import { OperationQueue, type Turn, type Work } from './operation-queue.js';
 import { SessionRow, type AtomicAnswer } from './session-row.js';
 import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
-import type { LoginOptions, Session } from './session.js';
+import type { LoginOptions, SaveOptions, Session, TransactionManager } from './session.js';
 import type { AtomicOperation, Delta, JsonByKey } from './store.js';
 
 const FLASH = '$flash';
+const NO_VALUES: ReadonlyMap<string, string | undefined> = new Map();
 const NOTHING: Delta = { set: Object.create(null) as JsonByKey, unset: [] };
 
 /**
@@ -41,6 +43,8 @@ interface Taken {
   readonly values: SessionValues;
   /** `undefined`: there were none, or they are in the row. */
   delta: Delta | undefined;
+  /** JSON of their keys as the row had it. */
+  readonly before: ReadonlyMap<string, string | undefined>;
 }
 
 /** The session of one request: its values in memory, its row behind, and the operations between them in call order. */
@@ -142,11 +146,11 @@ export class RequestSession implements Session {
     return message === undefined ? messages : undefined;
   }
 
-  save(): Promise<void> {
+  save({ manager }: SaveOptions = {}): Promise<void> {
     return this.#run('save', async (turn) => {
       const taken = this.#take();
       await turn;
-      await this.#save(taken);
+      await (manager ? this.#saveWithin(manager, taken) : this.#save(taken));
     });
   }
 
@@ -275,14 +279,17 @@ export class RequestSession implements Session {
     this.#isClosed = true;
   }
 
-  /** Settles with the operations that were started; `undefined` where none runs. Never rejects. */
+  /** Settles with what the response has to wait for; `undefined` where there is nothing. Never rejects. */
   get running(): Promise<unknown> | undefined {
-    return this.#queue.running;
+    return this.#queue.running ?? this.#row.transaction?.waitForEnd(this.#context.options.deadline);
   }
 
   /** Writes what the request changed and did not save, or moves the expiry; `undefined` where there is nothing to do. */
   writeRest(): Promise<void> | undefined {
     if (this.#failure) return undefined;
+    if (this.#row.transaction) {
+      return Promise.reject(this.#error('SESSION_TRANSACTION', 'it had not ended when the response was to begin'));
+    }
     let taken: Taken;
     try {
       taken = this.#take();
@@ -328,6 +335,7 @@ export class RequestSession implements Session {
   #translate(operation: string, error: unknown): unknown {
     if (error instanceof JsonProfileError) return this.#error('SESSION_VALUE', `${error.path} ${error.reason}`);
     if (error instanceof SessionLimitError) return this.#error('SESSION_VALUE', error.message);
+    if (error instanceof SessionJoinError) return this.#error('SESSION_TRANSACTION', error.message);
     if (error instanceof SessionConfigError) return this.#error('SESSION_VALUE', error.message);
     if (!(error instanceof SessionStoreError)) return error;
     this.#context.emit({ type: 'store-failed', operation, reason: error.reason });
@@ -336,6 +344,12 @@ export class RequestSession implements Session {
 
   async #save(taken: Taken): Promise<void> {
     if (taken.delta) await this.#write(taken, (delta) => this.#row.write(delta));
+  }
+
+  async #saveWithin(manager: TransactionManager, taken: Taken): Promise<void> {
+    if (!taken.delta) return;
+    const transaction = await this.#write(taken, (delta) => this.#row.writeWithin(manager, delta));
+    transaction.onUndo(() => taken.values.revert(taken.before));
   }
 
   /** Writes what was taken. Where that fails it is pending again: a stream may save it later. */
@@ -399,10 +413,9 @@ export class RequestSession implements Session {
   #take(only?: readonly string[]): Taken {
     const values = this.#values;
     const delta = values.delta(only);
-    if (!delta) return { values, delta };
+    if (!delta) return { values, delta, before: NO_VALUES };
     for (const key of Object.keys(delta.set)) this.#checkSchema(key, values.get(key));
-    values.accept(delta);
-    return { values, delta };
+    return { values, delta, before: values.accept(delta) };
   }
 
   #valuesOf(text: string | undefined): SessionValues {

@@ -15,12 +15,13 @@ const session = (token: string, data = '{"a":1}'): StoredSession => ({
   data,
   idleTimeout: 1_000,
   persistent: true,
-  createdAt: 0,
   expiresAt: 1_000,
   absoluteRemaining: 1_000,
   sinceTouched: 0,
 });
 const live = (token: string, data?: string): Found => ({ status: 'live', session: session(token, data) });
+
+const unreadable: Found = { status: 'unreadable', id: 'the id' };
 
 function managerOf(find: (hashes: readonly Buffer[]) => Promise<Found[]>) {
   const events: SessionEvent[] = [];
@@ -51,15 +52,18 @@ describe('SessionManager.open', () => {
     expect([opened.id, opened.isNew, opened.get('a')]).toEqual(['id of b', false, 1]);
   });
 
+  const deep = 100_000;
+  const deepWithProto = `{"a":${'['.repeat(deep)}{"__proto__":1}${']'.repeat(deep)}}`;
   const cases: [name: string, found: Found[], isNew: boolean, events: string[]][] = [
     ['nothing', [], true, []],
     ['one live session', [live('a')], false, []],
     ['a live one and a replaced one', [{ status: 'replaced' }, live('a')], false, []],
     ['a replaced one', [{ status: 'replaced' }], true, []],
     ['two live ones', [live('a'), live('b')], true, ['duplicate-cookie']],
-    ['a live one and one that is unreadable', [live('a', '[]'), live('b')], false, ['unreadable']],
-    ['one that is unreadable', [live('a', 'null')], true, ['unreadable']],
-    ['two that are unreadable', [live('a', '"{}"'), live('b', '1')], true, ['unreadable', 'unreadable']],
+    ['a live one and one that is unreadable', [unreadable, live('b')], false, ['unreadable']],
+    ['one that is unreadable', [unreadable], true, ['unreadable']],
+    ['one too deep to be made safe', [live('a', deepWithProto)], true, ['unreadable']],
+    ['two that are unreadable', [unreadable, unreadable], true, ['unreadable', 'unreadable']],
   ];
 
   it.each(cases)('makes of %s a session that is new: %#', async (_name, found, isNew, types) => {

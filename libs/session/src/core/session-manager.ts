@@ -1,4 +1,5 @@
 import { describeError, isSessionFault, SessionStoreError, type SessionFault } from './errors.js';
+import { isReadable } from './json-profile.js';
 import { RequestSession } from './request-session.js';
 import type { Origin, SessionContext } from './session-context.js';
 import type { Found, StoredSession } from './store.js';
@@ -75,8 +76,7 @@ export class SessionManager {
   }
 
   #resolve(found: readonly Found[]): Origin {
-    const live = found.flatMap((entry) => (entry.status === 'live' ? [entry.session] : []));
-    const readable = live.filter((session) => this.#isReadable(session));
+    const readable = found.flatMap((entry) => this.#readableIn(entry));
     if (readable.length > 1) {
       this.#context.emit({ type: 'duplicate-cookie', ids: readable.map(({ id }) => id) });
       return { status: 'ambiguous' };
@@ -86,11 +86,11 @@ export class SessionManager {
     return { status: 'anonymous', cookieSent: true };
   }
 
-  #isReadable({ id, data }: StoredSession): boolean {
-    // The database has checked that it is JSON; what is left to check is that it is an object.
-    if (data.startsWith('{')) return true;
-    this.#context.emit({ type: 'unreadable', id });
-    return false;
+  #readableIn(found: Found): StoredSession[] {
+    if (found.status === 'replaced') return [];
+    if (found.status === 'live' && isReadable(found.session.data)) return [found.session];
+    this.#context.emit({ type: 'unreadable', id: found.status === 'live' ? found.session.id : found.id });
+    return [];
   }
 
   #session(origin: Origin): RequestSession {

@@ -2,14 +2,15 @@ import { describe, expect, it } from '@jest/globals';
 import { resolveOptions } from './resolve-options.js';
 import type { Origin, SessionContext } from './session-context.js';
 import { SessionRow } from './session-row.js';
-import type { SessionStore, SessionTimes, StoredSession } from './store.js';
+import type { Applied, SessionStore, StoredSession } from './store.js';
 import { hashToken } from './token.js';
 
 const DAY = 86_400_000;
-const TIMES: SessionTimes = { createdAt: 1_000, expiresAt: 2_000, absoluteRemaining: 60_500, sinceTouched: 0 };
-const APPLIED = { status: 'applied', times: TIMES } as const;
+const APPLIED: Applied = { status: 'applied', expiresAt: 2_000 };
 const STORED: StoredSession = {
-  ...TIMES,
+  expiresAt: 2_000,
+  absoluteRemaining: 60_500,
+  sinceTouched: 0,
   id: '0c5f7d68-5b0e-4d4f-9f5c-5f6f0c3d2a10',
   tokenHash: hashToken('a'),
   userId: undefined,
@@ -29,7 +30,7 @@ function rowOf(origin: Origin, answers: Partial<Record<keyof SessionStore, unkno
       (_target, method: keyof SessionStore) =>
       (...args: unknown[]) => {
         calls.push([method, ...args]);
-        return Promise.resolve(answers[method] ?? (method === 'create' ? TIMES : APPLIED));
+        return Promise.resolve(answers[method] ?? APPLIED);
       },
   });
   const toError: SessionContext['toError'] = (info) => Object.assign(new Error(info.code), { session: info });
@@ -49,14 +50,21 @@ describe('SessionRow', () => {
     expect([row.exists, row.id, row.expiresAt]).toEqual([true, id, new Date(2_000)]);
   });
 
-  it('issues the token whose hash it stored, for what is left of the absolute lifetime', async () => {
-    const { row, calls } = rowOf(NEW);
-    expect(row.cookie).toEqual({ kind: 'keep' });
-    await row.write(NO_DELTA);
-    const { cookie } = row;
-    expect(cookie).toMatchObject({ kind: 'issue', maxAge: 60.5 });
-    expect(calls[0]![1].tokenHash).toEqual(hashToken(cookie.kind === 'issue' ? cookie.token : ''));
-  });
+  it.each([
+    ['an insert', NEW, 1, 14 * 86_400],
+    ['a regeneration', LIVE, 2, 60.5],
+  ])(
+    'issues with %s the token whose hash it stored, for what is left of the absolute lifetime',
+    async (_name, origin, argument, left) => {
+      const { row, calls } = rowOf(origin);
+      await row.renew(NO_DELTA);
+      const { cookie } = row;
+      if (cookie.kind !== 'issue') throw new Error('no cookie');
+      expect(cookie.maxAge).toBeLessThanOrEqual(left);
+      expect(cookie.maxAge).toBeGreaterThan(left - 10);
+      expect(calls[0]![argument].tokenHash).toEqual(hashToken(cookie.token));
+    },
+  );
 
   it('carries id and token of the row it was opened with in every write', async () => {
     const { row, calls } = rowOf(LIVE);

@@ -1,10 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { applyAtomic } from './atomic.js';
-import { describeError, type SessionErrorCode, type SessionFault } from './errors.js';
+import { describeError, SessionJoinError, type SessionErrorCode, type SessionFault } from './errors.js';
 import type { SessionLifetime } from './options.js';
 import { touchAfterOf } from './resolve-options.js';
 import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
-import type { AtomicOperation, AtomicOutcome, Delta, Missed, SessionRef, SessionTimes } from './store.js';
+import type {
+  Applied,
+  AtomicOperation,
+  AtomicOutcome,
+  Delta,
+  Missed,
+  SessionRef,
+  SessionStore,
+  StoredSession,
+} from './store.js';
+import { SessionTransaction } from './session-transaction.js';
+import type { TransactionManager } from './session.js';
 import { createToken, hashToken } from './token.js';
 
 /** What a sign-in writes besides the new token. */
@@ -21,6 +32,8 @@ interface Row extends SessionRef {
   readonly userId: string | undefined;
   readonly lifetime: RowLifetime;
   readonly expiresAt: number;
+  /** When the session ends at the latest, on this process's monotonic clock. */
+  readonly absoluteEnd: number;
   readonly isTouchDue: boolean;
 }
 
@@ -36,13 +49,14 @@ export class SessionRow {
   #row: Row | undefined;
   #id: string | undefined;
   #cookie: CookieInstruction = { kind: 'keep' };
+  #transaction: SessionTransaction | undefined;
 
   constructor(context: SessionContext, origin: Origin) {
     this.#context = context;
     this.#cookieSent = origin.status !== 'anonymous' || origin.cookieSent;
     if (origin.status === 'replaced') this.#refusal = 'SESSION_REPLACED';
     if (origin.status === 'ambiguous') this.#refusal = 'SESSION_AMBIGUOUS';
-    if (origin.status === 'live') this.#know(origin.session, origin.session.userId, origin.session, origin.session);
+    if (origin.status === 'live') this.#row = this.#rowOf(origin.session);
   }
 
   get exists(): boolean {
@@ -71,12 +85,25 @@ export class SessionRow {
     return this.#cookie;
   }
 
+  /** The transaction of the application that the row was saved in, until it ends. */
+  get transaction(): SessionTransaction | undefined {
+    return this.#transaction;
+  }
+
   /** Merges a delta into the row, or inserts the row with it. */
-  async write(delta: Delta): Promise<void> {
-    if (!this.#row) return this.#insert(delta);
-    const outcome = await this.#context.store.update(this.#row, delta, this.#touchAfter(this.#row));
+  async write(delta: Delta, store = this.#store): Promise<void> {
+    if (!this.#row) return this.#insert(delta, undefined, store);
+    const outcome = await store.update(this.#row, delta, this.#touchAfter(this.#row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
-    this.#retime(outcome.times);
+    this.#retime(outcome);
+  }
+
+  /** The same, as a part of the application's transaction. */
+  async writeWithin(manager: TransactionManager, delta: Delta): Promise<SessionTransaction> {
+    const transaction = this.#transaction ?? this.#join(manager);
+    if (transaction.manager !== manager) throw this.#inTransaction();
+    await this.write(delta, transaction.store);
+    return transaction;
   }
 
   /** A new token, and with a sign-in a new owner; inserts where there is no row. */
@@ -86,17 +113,19 @@ export class SessionRow {
     const token = createToken();
     const tokenHash = hashToken(token);
     const replacement = { tokenHash, isUnsent: this.#cookie.kind === 'issue', login: signIn };
-    const outcome = await this.#context.store.replace(row, replacement, delta, this.#touchAfter(row));
+    const outcome = await this.#store.replace(row, replacement, delta, this.#touchAfter(row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
-    this.#know({ id: row.id, tokenHash }, signIn?.userId ?? row.userId, signIn ?? row.lifetime, outcome.times);
-    this.#issue(token, outcome.times);
+    this.#row = { ...row, tokenHash };
+    if (signIn) this.#row = { ...this.#row, ...signedIn(signIn) };
+    this.#retime(outcome);
+    this.#issue(token);
   }
 
   /** Deletes the row. A row that is gone already is what was asked for; one that changed hands is not ours to delete. */
   async remove(): Promise<void> {
     this.#throwRefusal();
     if (this.#row) {
-      const outcome = await this.#context.store.delete(this.#row);
+      const outcome = await this.#store.delete(this.#row);
       if (outcome.status === 'replaced') throw this.#missed(outcome);
     }
     if (this.#cookieSent || this.#row) this.#cookie = { kind: 'expire' };
@@ -107,14 +136,14 @@ export class SessionRow {
   /** Moves the idle expiry where `touchAfter` milliseconds have passed. A row that is gone is no error here. */
   async touch(touchAfter?: number): Promise<void> {
     if (!this.#row) return;
-    const times = await this.#context.store.touch(this.#row, touchAfter ?? this.#touchAfter(this.#row));
-    if (times) this.#retime(times);
+    const outcome = await this.#store.touch(this.#row, touchAfter ?? this.#touchAfter(this.#row));
+    if (outcome) this.#retime(outcome);
   }
 
   /** The committed value of a key and the version it had; `undefined` where there is no row. */
   async read(key: string): Promise<{ value: string | undefined; version: number } | undefined> {
     if (!this.#row) return undefined;
-    const outcome = await this.#context.store.read(this.#row, key);
+    const outcome = await this.#store.read(this.#row, key);
     if (outcome.status !== 'read') throw this.#missed(outcome);
     return outcome;
   }
@@ -122,9 +151,8 @@ export class SessionRow {
   /** @param unsaved JSON of the key in a session that has no row yet: the operation is then its INSERT. */
   async apply(operation: AtomicOperation, unsaved: string | undefined): Promise<AtomicAnswer> {
     if (!this.#row) return this.#applyToNew(operation, unsaved);
-    const outcome: AtomicOutcome = await this.#context.store.apply(this.#row, operation);
+    const outcome: AtomicOutcome = await this.#store.apply(this.#row, operation);
     if (outcome.status === 'gone' || outcome.status === 'replaced') throw this.#missed(outcome);
-    if (outcome.status === 'applied') this.#retime(outcome.times);
     return outcome;
   }
 
@@ -140,7 +168,7 @@ export class SessionRow {
     return { status: 'applied', value: operation.kind === 'take' ? unsaved : value };
   }
 
-  async #insert(delta: Delta, signIn?: SignIn): Promise<void> {
+  async #insert(delta: Delta, signIn?: SignIn, store = this.#store): Promise<void> {
     this.#throwRefusal();
     const token = createToken();
     const ref = { id: this.id, tokenHash: hashToken(token) };
@@ -148,32 +176,60 @@ export class SessionRow {
     const { idleTimeout, absoluteTimeout, persistent } = lifetime;
     const userId = signIn?.userId;
     const session = { ...ref, userId, data: delta.set, idleTimeout, absoluteTimeout, persistent };
-    const times = await this.#context.store.create(session);
-    this.#know(ref, userId, lifetime, times);
-    this.#issue(token, times);
+    const { expiresAt } = await store.create(session);
+    this.#row = { ...ref, ...signedIn({ ...lifetime, userId }), expiresAt, isTouchDue: false };
+    this.#issue(token);
   }
 
-  #issue(token: string, times: SessionTimes): void {
+  /** Where writes go that belong to no transaction of the application. */
+  get #store(): SessionStore {
+    if (this.#transaction) throw this.#inTransaction();
+    return this.#context.store;
+  }
+
+  #join(manager: TransactionManager): SessionTransaction {
+    const { store } = this.#context;
+    if (!store.join) throw new SessionJoinError('the session store cannot join transactions');
+    const transaction = new SessionTransaction(manager, store.join(manager));
+    const [row, id, cookie] = [this.#row, this.#id, this.#cookie];
+    transaction.onUndo(() => {
+      this.#row = row;
+      this.#id = id;
+      this.#cookie = cookie;
+    });
+    this.#transaction = transaction;
+    void transaction.ended.then(() => (this.#transaction = undefined));
+    return transaction;
+  }
+
+  #inTransaction(): SessionFault {
+    const detail =
+      'until the one that it was saved in has ended, it can be saved with that manager and not be written otherwise';
+    return this.#context.toError(describeError('SESSION_TRANSACTION', detail));
+  }
+
+  #issue(token: string): void {
+    const { lifetime, absoluteEnd } = this.#row!;
     // What is left, and not what was granted: a regeneration prolongs nothing.
-    const maxAge = this.#row!.lifetime.persistent ? times.absoluteRemaining / 1000 : undefined;
+    const maxAge = lifetime.persistent ? (absoluteEnd - performance.now()) / 1000 : undefined;
     this.#cookie = { kind: 'issue', token, maxAge };
   }
 
-  #know(ref: SessionRef, userId: string | undefined, lifetime: RowLifetime, times: SessionTimes): void {
-    const { idleTimeout, persistent } = lifetime;
-    this.#row = {
-      id: ref.id,
-      tokenHash: ref.tokenHash,
+  #rowOf({ id, tokenHash, userId, idleTimeout, persistent, ...stored }: StoredSession): Row {
+    return {
+      id,
+      tokenHash,
       userId,
       lifetime: { idleTimeout, persistent },
-      expiresAt: times.expiresAt,
-      isTouchDue: times.sinceTouched >= touchAfterOf(this.#context.options, idleTimeout),
+      expiresAt: stored.expiresAt,
+      absoluteEnd: performance.now() + stored.absoluteRemaining,
+      isTouchDue: stored.sinceTouched >= touchAfterOf(this.#context.options, idleTimeout),
     };
   }
 
-  #retime(times: SessionTimes): void {
-    const row = this.#row!;
-    this.#know(row, row.userId, row.lifetime, times);
+  /** A write moves the idle expiry where that is due, so afterwards it is not. */
+  #retime({ expiresAt }: Applied): void {
+    this.#row = { ...this.#row!, expiresAt, isTouchDue: false };
   }
 
   #touchAfter(row: Row): number {
@@ -188,4 +244,14 @@ export class SessionRow {
     const code = outcome.status === 'replaced' ? 'SESSION_REPLACED' : 'SESSION_GONE';
     return this.#context.toError(describeError(code));
   }
+}
+
+/** What begins anew with a row, and with a sign-in. */
+function signedIn({
+  userId,
+  idleTimeout,
+  absoluteTimeout,
+  persistent,
+}: SessionLifetime & Pick<Row, 'userId'>): Pick<Row, 'userId' | 'lifetime' | 'absoluteEnd'> {
+  return { userId, lifetime: { idleTimeout, persistent }, absoluteEnd: performance.now() + absoluteTimeout };
 }

@@ -115,18 +115,38 @@ export class SessionValues {
     return { set, unset };
   }
 
-  /** The row has this delta now, or will have it when the operation that took it has had its turn. */
-  accept(delta: Delta): void {
+  /**
+   * The row has this delta now, or will have it when the operation that took it has had its turn.
+   *
+   * @returns JSON of its keys as the row had it before.
+   */
+  accept(delta: Delta): Map<string, string | undefined> {
+    const before = new Map<string, string | undefined>();
     for (const [key, json] of Object.entries(delta.set)) {
+      before.set(key, this.#stored.get(key));
       this.#stored.set(key, json);
       this.#bytes += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
     }
-    for (const key of delta.unset) this.#stored.set(key, undefined);
+    for (const key of delta.unset) {
+      before.set(key, this.#stored.get(key));
+      this.#stored.set(key, undefined);
+    }
+    return before;
   }
 
   /** The row did not get an accepted delta, or nobody knows whether it did: the changes are pending again. */
   giveBack(delta: Delta): void {
     for (const key of [...Object.keys(delta.set), ...delta.unset]) this.#stored.set(key, UNKNOWN);
+  }
+
+  /**
+   * The row did not keep an accepted delta: its transaction was undone. The view goes back with it, but for keys that the
+   * request has changed since.
+   *
+   * @param before what {@link accept} returned.
+   */
+  revert(before: ReadonlyMap<string, string | undefined>): void {
+    for (const [key, json] of before) this.absorb(key, json);
   }
 
   /** The row has this value now. The view follows, unless the request has changed the key meanwhile. */

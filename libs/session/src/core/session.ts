@@ -16,6 +16,17 @@ export interface LoginOptions<K extends string = string> {
   persistent?: boolean;
 }
 
+/** As much of TypeORM's `EntityManager` as the session needs. */
+export interface TransactionManager {
+  readonly queryRunner?: object;
+}
+
+/** Options of {@link Session.save}. */
+export interface SaveOptions {
+  /** The manager that `dataSource.transaction()` hands to its callback. Default: none, the changes are committed at once. */
+  manager?: TransactionManager;
+}
+
 /**
  * The session of one request.
  *
@@ -70,8 +81,16 @@ export interface Session<T extends object = SessionData> {
   /** The messages of a kind; reading removes them. */
   flash(kind: string): unknown[];
 
-  /** Writes the changes made so far. They stay, also when the handler fails later. */
-  save(): Promise<void>;
+  /**
+   * Writes the changes made so far. They stay, also when the handler fails later.
+   *
+   * With a `manager`, they become part of its transaction: committed with it, or undone with it, and then the session is
+   * again what it was before. Until that transaction ends, this session can be saved with the same manager and not be
+   * written otherwise, and other requests of the same visitor wait to write; the response waits for its end.
+   *
+   * @throws `SESSION_TRANSACTION` where the manager has no transaction of the session's data source.
+   */
+  save(options?: SaveOptions): Promise<void>;
 
   /** Moves the idle expiry now, whatever `touchAfter` says; never past the absolute expiry. */
   touch(): Promise<void>;

@@ -3,10 +3,13 @@ import type { SessionLifetime } from './options.js';
 /** JSON text of session values by top-level key. */
 export type JsonByKey = Readonly<Record<string, string>>;
 
-/** Times of a row, in milliseconds, by the database's clock alone. */
-export interface SessionTimes {
-  /** Since the epoch. */
-  readonly createdAt: number;
+/** A live session as a store hands it out. Durations are milliseconds, by the database's clock alone. */
+export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'persistent'> {
+  readonly id: string;
+  readonly tokenHash: Buffer;
+  readonly userId: string | undefined;
+  /** Valid JSON text of an object. Parsed by who needs it, so that shared loads share no objects. */
+  readonly data: string;
   /** Since the epoch: the earlier of idle and absolute expiry. */
   readonly expiresAt: number;
   /** Left of the absolute lifetime when the statement ran. */
@@ -15,20 +18,13 @@ export interface SessionTimes {
   readonly sinceTouched: number;
 }
 
-/** A live session as a store hands it out. */
-export interface StoredSession extends SessionTimes, Pick<SessionLifetime, 'idleTimeout' | 'persistent'> {
-  readonly id: string;
-  readonly tokenHash: Buffer;
-  readonly userId: string | undefined;
-  /** JSON text of the data object. Parsed by who needs it, so that shared loads share no objects. */
-  readonly data: string;
-}
-
 /** What a store knows of a token's hash. A hash that it does not know has no entry. */
 export type Found =
   | { readonly status: 'live'; readonly session: StoredSession }
   /** The token was replaced within the last 30 seconds. */
-  | { readonly status: 'replaced' };
+  | { readonly status: 'replaced' }
+  /** Another program wrote there what is no session: data that is no JSON object, or a time that is none. */
+  | { readonly status: 'unreadable'; readonly id: string };
 
 /** A write belongs to the token that opened it: both are in the WHERE of every statement. */
 export interface SessionRef {
@@ -78,14 +74,28 @@ export type AtomicOperation =
  */
 export type Missed = { readonly status: 'gone' } | { readonly status: 'replaced' };
 
-export type Applied = { readonly status: 'applied'; readonly times: SessionTimes };
+/** `expiresAt`: milliseconds since the epoch, as the row has it now. */
+export type Applied = { readonly status: 'applied'; readonly expiresAt: number };
 
 /** For `take` the `value` is the one removed, for all others the one now stored; `undefined` is no value. */
 export type AtomicOutcome =
-  | { readonly status: 'applied'; readonly value: string | undefined; readonly times: SessionTimes }
+  | { readonly status: 'applied'; readonly value: string | undefined }
   /** The row is there and its value did not fit the operation: wrong type, too large, present already, absent, or newer. */
   | { readonly status: 'unfit'; readonly value: string | undefined; readonly version: number }
   | Missed;
+
+/** The committed JSON text of one key, and the version of the row that had it. */
+export type ReadValue = { readonly status: 'read'; readonly value: string | undefined; readonly version: number };
+
+/** How a transaction of the application ended. */
+export type TransactionEnd = 'committed' | 'rolledBack' | 'unknown';
+
+/** A store whose writes are part of a transaction of the application. */
+export interface JoinedStore {
+  readonly store: SessionStore;
+  /** Settles when the transaction has ended. Never rejects. */
+  readonly ended: Promise<TransactionEnd>;
+}
 
 /**
  * Where sessions are kept. Each method is one conditional statement whose outcome is read, decided by the database's
@@ -96,13 +106,13 @@ export interface SessionStore {
   check(): Promise<void>;
 
   /** INSERT only: a token or id that exists already is never adopted, it is a `refused` failure. */
-  create(session: NewSession): Promise<SessionTimes>;
+  create(session: NewSession): Promise<Applied>;
 
   /** Looks up all hashes in one statement; unknown, expired and ended ones are left out. */
   find(tokenHashes: readonly Buffer[]): Promise<Found[]>;
 
   /** The committed value of one key and the row's version, for compare-and-set. */
-  read(ref: SessionRef, key: string): Promise<{ status: 'read'; value: string | undefined; version: number } | Missed>;
+  read(ref: SessionRef, key: string): Promise<ReadValue | Missed>;
 
   /**
    * Merges a delta per top-level key. Never creates a row. Moves the idle expiry only where `touchAfter` milliseconds
@@ -111,7 +121,7 @@ export interface SessionStore {
   update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
 
   /** Moves the idle expiry, if `touchAfter` milliseconds have passed since it was moved last. `undefined`: not moved. */
-  touch(ref: SessionRef, touchAfter: number): Promise<SessionTimes | undefined>;
+  touch(ref: SessionRef, touchAfter: number): Promise<Applied | undefined>;
 
   /** Replaces the token in place, with the delta in the same statement. The old one only ever refuses from then on. */
   replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
@@ -119,6 +129,18 @@ export interface SessionStore {
   apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome>;
 
   delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed>;
+
+  /**
+   * Writes on the connection of a transaction that the application has begun. A store without it refuses
+   * `save({ manager })`.
+   *
+   * @param manager what the application gave to `save()`.
+   * @throws SessionJoinError where the manager has no transaction of this store's database.
+   */
+  join?(manager: object): JoinedStore;
+
+  /** Gives back what the store opened for itself. */
+  close?(): Promise<void>;
 
   /** Deletes at most `limit` expired rows, and never one that was extended meanwhile. Returns how many. */
   deleteExpired(limit: number): Promise<number>;

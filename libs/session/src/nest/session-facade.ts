@@ -1,4 +1,4 @@
-import type { ElementOf, LoginOptions, Session, SessionData, SessionKey, UpdateFunction } from '../core/session.js';
+import type { ElementOf, LoginOptions, SaveOptions, Session, SessionData, SessionKey, UpdateFunction } from '../core/session.js';
 
 /** A session that passes everything on to the one of the current request. */
 export abstract class SessionFacade<T extends object = SessionData> implements Session<T> {
@@ -47,8 +47,8 @@ export abstract class SessionFacade<T extends object = SessionData> implements S
   flash(kind: string, message?: unknown): unknown[] | void {
     return message === undefined ? this.current().flash(kind) : this.current().flash(kind, message);
   }
-  save(): Promise<void> {
-    return this.current().save();
+  save(options?: SaveOptions): Promise<void> {
+    return this.current().save(options);
   }
   touch(): Promise<void> {
     return this.current().touch();

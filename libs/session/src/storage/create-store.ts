@@ -1,10 +1,10 @@
 import type { DataSource, EntityTarget } from 'typeorm';
 import { SessionConfigError } from '../core/errors.js';
 import type { SessionStore } from '../core/store.js';
-import { postgresDialect } from './dialects/postgres.js';
+import { dialectFor } from './dialects/dialects.js';
 import type { SessionColumns } from './entities/session-columns.js';
-import { PostgresRunner } from './postgres-runner.js';
 import { sessionTable } from './session-table.js';
+import { TransactionEnds } from './transaction-ends.js';
 import { TypeOrmSessionStore, type StoreLimits } from './typeorm-session.store.js';
 
 /**
@@ -18,22 +18,14 @@ export function createStore(
   limits: StoreLimits,
   warn: (sentence: string) => void,
 ): SessionStore {
-  const { type } = dataSource.options;
-  if (type !== postgresDialect.type) {
-    throw new SessionConfigError(`Sessions cannot be kept in a database of type "${type}" yet: only in "postgres".`);
-  }
+  const dialect = dialectFor(dataSource.options.type);
   if (!dataSource.isInitialized) {
     throw new SessionConfigError(
       'The TypeORM data source is not initialized when the application starts. Remove manualInitialization from its options.',
     );
   }
-  const table = sessionTable(dataSource, entity);
-  const runner = new PostgresRunner(dataSource);
-  if (!runner.limitsConnecting) {
-    warn(
-      'The data source sets no time limit on connecting, so a database that stops answering can fill the pool for minutes. ' +
-        'Set connectTimeoutMS (2000, say) in TypeOrmModule.forRoot().',
-    );
-  }
-  return new TypeOrmSessionStore(runner, postgresDialect.statements(table), table, limits);
+  const table = sessionTable(dataSource, entity, dialect.columnsName);
+  const connection = dialect.connect(dataSource, warn);
+  const transactionEnds = new TransactionEnds(dataSource);
+  return new TypeOrmSessionStore({ dataSource, dialect, connection, table, transactionEnds }, limits);
 }

@@ -30,8 +30,16 @@ export interface SessionTable {
   readonly columns: Readonly<Record<(typeof PROPERTIES)[number], string>>;
 }
 
-/** Reads the names from the entity's metadata; says what is missing where the data source does not know the entity. */
-export function sessionTable(dataSource: DataSource, entity: EntityTarget<SessionColumns>): SessionTable {
+/**
+ * Reads the names from the entity's metadata; says what is missing where the data source does not know the entity.
+ *
+ * @param columnsName the class that an entity for this database extends.
+ */
+export function sessionTable(
+  dataSource: DataSource,
+  entity: EntityTarget<SessionColumns>,
+  columnsName: string,
+): SessionTable {
   if (!dataSource.hasMetadata(entity)) {
     const name = typeof entity === 'function' ? entity.name : 'the session entity';
     throw new SessionConfigError(
@@ -45,7 +53,7 @@ export function sessionTable(dataSource: DataSource, entity: EntityTarget<Sessio
     const column = metadata.findColumnWithPropertyName(property);
     if (column) return [property, quote(column.databaseName)];
     throw new SessionConfigError(
-      `The session entity ${metadata.name} has no column "${property}". Extend PostgresSessionColumns, and do not remove columns.`,
+      `The session entity ${metadata.name} has no column "${property}". Extend ${columnsName}, and do not remove columns.`,
     );
   });
   return {

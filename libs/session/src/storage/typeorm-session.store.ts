@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
 import { SessionConfigError, SessionStoreError, type StoreFailure } from '../core/errors.js';
 import type {
   Applied,
@@ -7,26 +8,27 @@ import type {
   AtomicOutcome,
   Delta,
   Found,
+  JoinedStore,
   Missed,
   NewSession,
+  ReadValue,
   Replacement,
   SessionRef,
   SessionStore,
-  SessionTimes,
 } from '../core/store.js';
-import {
-  StatementError,
-  type RawRow,
-  type SessionStatements,
-  type Statement,
-  type StatementFailure,
-  type StatementRunner,
-} from './dialects/dialect.js';
+import { StatementError, type Operation, type Runner, type StatementFailure } from './connection.js';
+import type { DialectConnection, Look, SessionDialect, SessionOperations } from './dialects/dialect.js';
+import { JoinedRunner } from './joined-runner.js';
+import { selfCheck } from './self-check.js';
 import type { SessionTable } from './session-table.js';
+import { transactionOf, type TransactionEnds } from './transaction-ends.js';
 
 /** Milliseconds before a statement that lost to another transaction is tried again; grows with every attempt. */
 const FIRST_PAUSE = 5;
 const LONGEST_PAUSE = 200;
+
+/** Milliseconds for the check at the start, when much else begins too. */
+const CHECK_DEADLINE = 10_000;
 
 const FAILURES: Record<StatementFailure, StoreFailure> = {
   unsent: 'unavailable',
@@ -43,65 +45,84 @@ export interface StoreLimits {
   readonly maxBytes: number;
 }
 
-/** What a session's row looks like when a write has missed it. */
-interface Look {
-  readonly isLive: boolean;
-  readonly isOurs: boolean;
-  /** It carries the mark of the write in question. */
-  readonly isMarked: boolean;
-  readonly version: number;
-  readonly value: string | undefined;
-  readonly times: SessionTimes;
+/** What the store of a data source works with. */
+export interface StoreParts {
+  readonly dataSource: DataSource;
+  readonly dialect: SessionDialect;
+  readonly connection: DialectConnection;
+  readonly table: SessionTable;
+  readonly transactionEnds: TransactionEnds;
 }
 
 /** Sessions in a table of the application's database. */
 export class TypeOrmSessionStore implements SessionStore {
-  readonly #runner: StatementRunner;
-  readonly #statements: SessionStatements;
-  readonly #table: SessionTable;
+  readonly #parts: StoreParts;
   readonly #limits: StoreLimits;
+  readonly #operations: SessionOperations;
+  readonly #runner: Runner;
 
-  constructor(runner: StatementRunner, statements: SessionStatements, table: SessionTable, limits: StoreLimits) {
-    this.#runner = runner;
-    this.#statements = statements;
-    this.#table = table;
+  /** @param runner where the statements go, if not to connections of their own. */
+  constructor(parts: StoreParts, limits: StoreLimits, runner: Runner = parts.connection.runner) {
+    this.#parts = parts;
     this.#limits = limits;
+    this.#operations = parts.dialect.operations(parts.table);
+    this.#runner = runner;
   }
 
   async check(): Promise<void> {
+    const { dialect, table } = this.#parts;
+    const check: Operation<void> = async (connection) => {
+      await dialect.checkServer?.(connection);
+      await selfCheck(this.#operations, connection);
+    };
     try {
-      await this.#read(this.#statements.check(), this.#deadline());
+      await this.#retried(check, performance.now() + CHECK_DEADLINE);
     } catch (error) {
-      throw checkError(error, this.#table.label);
+      throw checkError(error, dialect, table.label);
     }
   }
 
-  async create(session: NewSession): Promise<SessionTimes> {
+  join(manager: object): JoinedStore {
+    const { connection, transactionEnds } = this.#parts;
+    const queryRunner = transactionOf(manager, this.#parts.dataSource);
+    const runner = new JoinedRunner(connection.join(queryRunner));
+    return {
+      store: new TypeOrmSessionStore(this.#parts, this.#limits, runner),
+      ended: transactionEnds.of(queryRunner),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#runner.close?.();
+  }
+
+  async create(session: NewSession): Promise<Applied> {
     const mark = randomUUID();
-    const result = await this.#write(this.#statements.create(session, mark), session, mark, this.#deadline());
-    return result.status === 'rows' ? timesOf(result.rows[0]!, 0) : result.look.times;
+    const deadline = this.#deadline();
+    const result = await this.#write(this.#operations.create(session, mark), session, mark, deadline);
+    const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
+    if (expiresAt === undefined) throw new SessionStoreError('refused', 'not inserted');
+    return { status: 'applied', expiresAt };
   }
 
   async find(tokenHashes: readonly Buffer[]): Promise<Found[]> {
-    const rows = await this.#read(this.#statements.find(tokenHashes), this.#deadline());
-    return rows.map(foundOf);
+    return this.#read(this.#operations.find(tokenHashes), this.#deadline());
   }
 
-  async read(ref: SessionRef, key: string) {
+  async read(ref: SessionRef, key: string): Promise<ReadValue | Missed> {
     const look = await this.#look(ref, this.#deadline(), key);
-    const missed = missedOf(look);
-    return missed ?? { status: 'read' as const, value: look!.value, version: look!.version };
+    return missedOf(look) ?? { status: 'read', value: look!.value, version: look!.version };
   }
 
   async update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
     const mark = randomUUID();
-    return this.#writeOurs(ref, this.#statements.update(ref, delta, touchAfter, mark), mark);
+    return this.#writeOurs(ref, this.#operations.update(ref, delta, touchAfter, mark), mark);
   }
 
-  async touch(ref: SessionRef, touchAfter: number): Promise<SessionTimes | undefined> {
+  async touch(ref: SessionRef, touchAfter: number): Promise<Applied | undefined> {
     // Doing it twice does no harm, so it needs no mark, and not doing it is an answer.
-    const rows = await this.#read(this.#statements.touch(ref, touchAfter), this.#deadline());
-    return rows[0] && timesOf(rows[0], 0);
+    const expiresAt = await this.#read(this.#operations.touch(ref, touchAfter), this.#deadline());
+    return expiresAt === undefined ? undefined : { status: 'applied', expiresAt };
   }
 
   async replace(
@@ -111,33 +132,29 @@ export class TypeOrmSessionStore implements SessionStore {
     touchAfter: number,
   ): Promise<Applied | Missed> {
     const mark = randomUUID();
-    const statement = this.#statements.replace(ref, replacement, delta, touchAfter, mark);
-    return this.#writeOurs(ref, statement, mark);
+    return this.#writeOurs(ref, this.#operations.replace(ref, replacement, delta, touchAfter, mark), mark);
   }
 
   async apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome> {
     const mark = randomUUID();
-    const statement = this.#statements.apply(ref, operation, this.#limits.maxBytes, mark);
     const deadline = this.#deadline();
-    const result = await this.#write(statement, ref, mark, deadline);
+    const work = this.#operations.apply(ref, operation, this.#limits.maxBytes, mark);
+    const result = await this.#write(work, ref, mark, deadline);
     if (result.status === 'marked') {
       // The value that was taken went with the lost answer.
       if (operation.kind === 'take') throw new SessionStoreError('unknown', 'answer lost');
-      const { value, times } = await this.#lookAgain(ref, operation.key, result.look, deadline);
-      return { status: 'applied', value, times };
+      const { value } = await this.#lookAgain(ref, operation.key, result.look, deadline);
+      return { status: 'applied', value };
     }
-    const row = result.rows[0];
-    if (row) return { status: 'applied', value: row[0] ?? undefined, times: timesOf(row, 1) };
+    if (result.answer) return { status: 'applied', value: result.answer.value };
     const look = await this.#look(ref, deadline, operation.key);
     return missedOf(look) ?? { status: 'unfit', value: look!.value, version: look!.version };
   }
 
   async delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed> {
-    const statement = this.#statements.delete(ref);
     const deadline = this.#deadline();
     try {
-      const rows = await this.#retried(statement, deadline);
-      if (rows.length > 0) return { status: 'deleted' };
+      if (await this.#retried(this.#operations.delete(ref), deadline)) return { status: 'deleted' };
     } catch (error) {
       // Whether this call deleted it or another: a row that is absent is what was asked for.
       if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
@@ -149,16 +166,14 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   async deleteExpired(limit: number): Promise<number> {
-    const rows = await this.#read(this.#statements.deleteExpired(limit), this.#deadline());
-    return rows.length;
+    return this.#read(this.#operations.deleteExpired(limit), this.#deadline());
   }
 
-  async #writeOurs(ref: SessionRef, statement: Statement, mark: string): Promise<Applied | Missed> {
+  async #writeOurs(ref: SessionRef, operation: Operation<number | undefined>, mark: string): Promise<Applied | Missed> {
     const deadline = this.#deadline();
-    const result = await this.#write(statement, ref, mark, deadline);
-    if (result.status === 'marked') return { status: 'applied', times: result.look.times };
-    const row = result.rows[0];
-    if (row) return { status: 'applied', times: timesOf(row, 0) };
+    const result = await this.#write(operation, ref, mark, deadline);
+    const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
+    if (expiresAt !== undefined) return { status: 'applied', expiresAt };
     const missed = missedOf(await this.#look(ref, deadline));
     if (missed) return missed;
     // The row is there, is live and is ours, so the statement ran against an older state of it.
@@ -169,14 +184,14 @@ export class TypeOrmSessionStore implements SessionStore {
    * Runs a write. Where its answer is lost, the mark on the row proves that it happened; the absence of the mark proves
    * nothing, as the statement may still be running, so it is never sent again.
    */
-  async #write(
-    statement: Statement,
+  async #write<R>(
+    operation: Operation<R>,
     ref: SessionRef,
     mark: string,
     deadline: number,
-  ): Promise<{ status: 'rows'; rows: RawRow[] } | { status: 'marked'; look: Look }> {
+  ): Promise<{ status: 'done'; answer: R } | { status: 'marked'; look: Look }> {
     try {
-      return { status: 'rows', rows: await this.#retried(statement, deadline) };
+      return { status: 'done', answer: await this.#retried(operation, deadline) };
     } catch (error) {
       if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
       const look = performance.now() < deadline ? await this.#lookForMark(ref, mark, deadline) : undefined;
@@ -187,8 +202,7 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async #lookForMark({ id, tokenHash }: SessionRef, mark: string, deadline: number): Promise<Look | undefined> {
     try {
-      const rows = await this.#retried(this.#statements.look(id, tokenHash, undefined, mark), deadline);
-      return rows[0] && lookOf(rows[0]);
+      return await this.#retried(this.#operations.look(id, tokenHash, undefined, mark), deadline);
     } catch {
       // Not seen is not known: the caller reports the write's own failure.
       return undefined;
@@ -211,31 +225,31 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   async #look({ id, tokenHash }: SessionRef, deadline: number, key?: string): Promise<Look | undefined> {
-    const rows = await this.#read(this.#statements.look(id, tokenHash, key, undefined), deadline);
-    return rows[0] && lookOf(rows[0]);
+    return this.#read(this.#operations.look(id, tokenHash, key, undefined), deadline);
   }
 
   /** Runs what may be run twice: a stale connection after a restart of the database costs one more try. */
-  async #read(statement: Statement, deadline: number): Promise<RawRow[]> {
+  async #read<R>(operation: Operation<R>, deadline: number): Promise<R> {
     try {
-      return await this.#retried(statement, deadline);
+      return await this.#retried(operation, deadline);
     } catch (error) {
       const isLost = error instanceof StatementError && error.failure === 'lost';
       if (!isLost || performance.now() >= deadline) throw readError(error);
-      return this.#retried(statement, deadline).catch((again: unknown) => {
+      return this.#retried(operation, deadline).catch((again: unknown) => {
         throw readError(again);
       });
     }
   }
 
-  /** Runs a statement again for as long as the database undid it in favour of another transaction. */
-  async #retried(statement: Statement, deadline: number): Promise<RawRow[]> {
+  /** Runs an operation again for as long as the database undid it in favour of another transaction. */
+  async #retried<R>(operation: Operation<R>, deadline: number): Promise<R> {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
-        return await this.#runner.run(statement, Math.max(1, deadline - performance.now()));
+        return await this.#runner.run(operation, Math.max(1, deadline - performance.now()));
       } catch (error) {
         const wait = Math.random() * pause;
-        const mayRetry = error instanceof StatementError && error.failure === 'rolledBack';
+        const isRolledBack = error instanceof StatementError && error.failure === 'rolledBack';
+        const mayRetry = isRolledBack && this.#runner.mayRepeat;
         if (!mayRetry || performance.now() + wait >= deadline) throw error;
         await delay(wait);
       }
@@ -266,61 +280,23 @@ function readError(error: unknown): unknown {
   return storeError(error);
 }
 
-function checkError(error: unknown, table: string): unknown {
-  const reason = error instanceof SessionStoreError ? error.reason : undefined;
-  switch (reason) {
-    case '42P01':
+function checkError(error: unknown, dialect: SessionDialect, table: string): unknown {
+  if (!(error instanceof StatementError)) return error;
+  switch (dialect.problemOf(error.reason)) {
+    case 'no-table':
       return new SessionConfigError(
         `The session table "${table}" does not exist. Run the migration that comes with nestjs-typeorm-session ` +
           '(CreateSessions1764000000000), or generate one for an entity of your own with `typeorm migration:generate`.',
       );
-    case '42703':
+    case 'no-column':
       return new SessionConfigError(
         `The session table "${table}" lacks a column of the session entity. Run \`typeorm migration:generate\` and the migration it makes.`,
       );
-    case '42501':
+    case 'no-permission':
       return new SessionConfigError(
-        `The database user may not read the session table "${table}". Grant it SELECT, INSERT, UPDATE and DELETE.`,
+        `The database user may not read and write the session table "${table}". Grant it SELECT, INSERT, UPDATE and DELETE.`,
       );
-    default:
-      return error;
+    case undefined:
+      return storeError(error);
   }
-}
-
-function timesOf(row: RawRow, from: number): SessionTimes {
-  return {
-    createdAt: Number(row[from]),
-    expiresAt: Number(row[from + 1]),
-    absoluteRemaining: Number(row[from + 2]),
-    sinceTouched: Number(row[from + 3]),
-  };
-}
-
-function foundOf(row: RawRow): Found {
-  const [id, tokenHash, data, userId, idleTimeout, persistent] = row;
-  if (id == null) return { status: 'replaced' };
-  return {
-    status: 'live',
-    session: {
-      id,
-      tokenHash: Buffer.from(tokenHash!, 'hex'),
-      data: data!,
-      userId: userId ?? undefined,
-      idleTimeout: Number(idleTimeout),
-      persistent: persistent === 't',
-      ...timesOf(row, 6),
-    },
-  };
-}
-
-function lookOf(row: RawRow): Look {
-  const [isLive, isOurs, isMarked, version, value] = row;
-  return {
-    isLive: isLive === 't',
-    isOurs: isOurs === 't',
-    isMarked: isMarked === 't',
-    version: Number(version),
-    value: value ?? undefined,
-    times: timesOf(row, 5),
-  };
 }

@@ -1,59 +1,70 @@
-import type { AtomicOperation, Delta, NewSession, Replacement, SessionRef } from '../../core/store.js';
+import type { DataSource, QueryRunner, TableOptions } from 'typeorm';
+import type { AtomicOperation, Delta, Found, NewSession, Replacement, SessionRef } from '../../core/store.js';
+import type { Connection, Operation, Runner } from '../connection.js';
 import type { SessionTable } from '../session-table.js';
 
-/** SQL and its parameters, made anew for every call: nothing is prepared by name, which poolers would not survive. */
-export interface Statement {
-  readonly sql: string;
-  readonly parameters: readonly unknown[];
+/** What a session's row looks like when a write has missed it. */
+export interface Look {
+  readonly isLive: boolean;
+  readonly isOurs: boolean;
+  /** It carries the mark of the write in question. */
+  readonly isMarked: boolean;
+  readonly version: number;
+  /** JSON text of the key that was asked for. */
+  readonly value: string | undefined;
+  readonly expiresAt: number;
 }
 
-/** The values of a row in the order of the SELECT list, as the database spells them: no type parser has touched them. */
-export type RawRow = readonly (string | null)[];
+/** When a session ends now, in milliseconds since the epoch; `undefined` where the statement found no row to write. */
+export type Expiry = number | undefined;
 
 /**
- * How a statement failed:
- * `unsent` never reached the database, `lost` may have been executed, `rolledBack` surely was not and may be tried
- * again at once, `away` was not and a healthy server would take it, `refused` is a mistake of ours or of the set-up.
+ * What the store does, on one database. Each is one conditional statement, or, where the database has no
+ * `UPDATE … RETURNING` and a value is to be answered, a short transaction that locks the row. `mark` becomes the row's
+ * `lastWrite`.
  */
-export type StatementFailure = 'unsent' | 'lost' | 'rolledBack' | 'away' | 'refused';
-
-/** A failed statement. Holds no driver error: those print parameters. */
-export class StatementError extends Error {
-  constructor(
-    readonly failure: StatementFailure,
-    /** SQLSTATE, errno or `deadline`. */
-    readonly reason: string,
-  ) {
-    super(`${failure} (${reason})`);
-    this.name = 'StatementError';
-  }
+export interface SessionOperations {
+  create(session: NewSession, mark: string): Operation<Expiry>;
+  find(tokenHashes: readonly Buffer[]): Operation<Found[]>;
+  /** The session's row whatever its token and expiry. */
+  look(id: string, tokenHash: Buffer, key: string | undefined, mark: string | undefined): Operation<Look | undefined>;
+  update(ref: SessionRef, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;
+  touch(ref: SessionRef, touchAfter: number): Operation<Expiry>;
+  replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;
+  /** `undefined` where there is no such row, or its value does not fit. */
+  apply(
+    ref: SessionRef,
+    operation: AtomicOperation,
+    maxBytes: number,
+    mark: string,
+  ): Operation<{ value: string | undefined } | undefined>;
+  delete(ref: SessionRef): Operation<boolean>;
+  deleteExpired(limit: number): Operation<number>;
 }
 
-/** Runs one statement under a deadline. */
-export interface StatementRunner {
-  /** @param milliseconds the wait for a connection included. @throws StatementError */
-  run(statement: Statement, milliseconds: number): Promise<RawRow[]>;
-}
+/** Sentences for what the boot check finds, by the `reason` of the failed statement. */
+export type SetupProblem = 'no-table' | 'no-column' | 'no-permission';
 
-/** The statements of the store on one database. `mark` becomes the row's `lastWrite`. */
-export interface SessionStatements {
-  /** Touches every column and no row. */
-  check(): Statement;
-  create(session: NewSession, mark: string): Statement;
-  find(tokenHashes: readonly Buffer[]): Statement;
-  /** Answers a {@link LookedAt} row for a session whatever its token and expiry. */
-  look(id: string, tokenHash: Buffer, key: string | undefined, mark: string | undefined): Statement;
-  update(ref: SessionRef, delta: Delta, touchAfter: number, mark: string): Statement;
-  touch(ref: SessionRef, touchAfter: number): Statement;
-  replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number, mark: string): Statement;
-  apply(ref: SessionRef, operation: AtomicOperation, maxBytes: number, mark: string): Statement;
-  delete(ref: SessionRef): Statement;
-  deleteExpired(limit: number): Statement;
+/** The way to the database that an application's data source has open. */
+export interface DialectConnection {
+  readonly runner: Runner;
+  /** The connection of a query runner that is in a transaction of the application. */
+  join(queryRunner: Pick<QueryRunner, 'connect'>): Promise<Connection>;
 }
 
 /** One database family. Differences between databases live in its implementations and nowhere else. */
 export interface SessionDialect {
   /** TypeORM's `type` of the data sources that it serves. */
-  readonly type: string;
-  statements(table: SessionTable): SessionStatements;
+  readonly types: readonly string[];
+  /** The entity that an application names for it, and the class that it extends for columns of its own. */
+  readonly entityName: string;
+  readonly columnsName: string;
+  /** @param warn is told of a set-up that works and will hurt. */
+  connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection;
+  operations(table: SessionTable): SessionOperations;
+  /** What the server has to be or to be set to; throws a SessionConfigError that says so. Default: nothing. */
+  checkServer?(connection: Connection): Promise<void>;
+  problemOf(reason: string): SetupProblem | undefined;
+  /** The table of the dialect's entity, for the migration. */
+  readonly table: TableOptions;
 }

@@ -1,12 +1,64 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
 import type { AtomicOperation, Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import type { RawRow, Statement } from '../connection.js';
+import { NodePostgresPool } from '../drivers/node-postgres.js';
+import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
-import type { SessionDialect, SessionStatements, Statement } from './dialect.js';
+import type { SessionDialect, SessionOperations } from './dialect.js';
+import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
 
 /** How long a replaced token is recognised, to refuse what was under way with it. */
 const PREVIOUS_TOKEN_SECONDS = 30;
 
-export const postgresDialect: SessionDialect = { type: 'postgres', statements: postgresStatements };
+export const postgresDialect: SessionDialect = {
+  types: ['postgres'],
+  entityName: 'SessionEntity',
+  columnsName: 'PostgresSessionColumns',
+
+  connect(dataSource, warn) {
+    const pool = new NodePostgresPool(dataSource);
+    if (!pool.limitsConnecting) {
+      warn(
+        'The data source sets no time limit on connecting, so a database that stops answering can fill the pool for minutes. ' +
+          'Set connectTimeoutMS (2000, say) in TypeOrmModule.forRoot().',
+      );
+    }
+    return connectPool(pool);
+  },
+
+  operations: postgresOperations,
+
+  problemOf(sqlState) {
+    const problems = { '42P01': 'no-table', '42703': 'no-column', '42501': 'no-permission' } as const;
+    return problems[sqlState as keyof typeof problems];
+  },
+
+  table: {
+    name: 'sessions',
+    columns: [
+      { name: 'id', type: 'uuid', isPrimary: true },
+      { name: 'token_hash', type: 'bytea' },
+      { name: 'data', type: 'jsonb' },
+      { name: 'user_id', type: 'varchar', length: '255', isNullable: true },
+      { name: 'version', type: 'integer' },
+      { name: 'created_at', type: 'timestamptz' },
+      { name: 'touched_at', type: 'timestamptz' },
+      { name: 'expires_at', type: 'timestamptz' },
+      { name: 'absolute_expires_at', type: 'timestamptz' },
+      { name: 'idle_timeout', type: 'bigint' },
+      { name: 'persistent', type: 'boolean' },
+      { name: 'previous_token_hash', type: 'bytea', isNullable: true },
+      { name: 'previous_token_until', type: 'timestamptz', isNullable: true },
+      { name: 'last_write', type: 'uuid' },
+    ],
+    indices: [
+      { columnNames: ['token_hash'], isUnique: true },
+      { columnNames: ['user_id'] },
+      { columnNames: ['expires_at'] },
+      { columnNames: ['previous_token_hash'] },
+    ],
+  },
+};
 
 /** Collects parameters in the order in which the SQL mentions them. */
 class Parameters {
@@ -27,17 +79,12 @@ class Parameters {
 }
 
 /**
- * Statements for PostgreSQL. `clock_timestamp()` decides what is live: unlike `now()` it moves on while a statement waits
+ * `clock_timestamp()` decides what is live: unlike `now()` it moves on while a statement waits
  * for a lock, so a session that somebody else wrote meanwhile is judged by the time of the write.
  */
-export function postgresStatements({ name, columns: c }: SessionTable): SessionStatements {
+function postgresOperations({ name, columns: c }: SessionTable): SessionOperations {
   const epoch = (column: string) => `extract(epoch from ${column}) * 1000`;
-  const times = [
-    epoch(c.createdAt),
-    epoch(c.expiresAt),
-    epoch(`(${c.absoluteExpiresAt} - clock_timestamp())`),
-    epoch(`(clock_timestamp() - ${c.touchedAt})`),
-  ].join(', ');
+  const expiry = epoch(c.expiresAt);
   const isLive = `${c.expiresAt} > clock_timestamp()`;
 
   const isOurs = (ref: SessionRef, p: Parameters) =>
@@ -67,58 +114,62 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
   };
 
   return {
-    check: () => ({ sql: `SELECT ${Object.values(c).join(', ')} FROM ${name} LIMIT 0`, parameters: [] }),
-
     create(session, mark) {
       const p = new Parameters();
       const idle = p.milliseconds(Math.min(session.idleTimeout, session.absoluteTimeout));
-      return p.statement(
+      const statement = p.statement(
         `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
           `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite}) ` +
           `SELECT ${p.add(session.id, 'uuid')}, ${p.add(session.tokenHash, 'bytea')}, ` +
           `${p.add(objectText(session.data), 'jsonb')}, ${p.add(session.userId ?? null, 'varchar')}, 1, t, t, ` +
           `t + ${idle}, t + ${p.milliseconds(session.absoluteTimeout)}, ${p.add(session.idleTimeout, 'bigint')}, ` +
           `${p.add(session.persistent, 'boolean')}, ${p.add(mark, 'uuid')} FROM (SELECT clock_timestamp() AS t) AS clock ` +
-          `RETURNING ${times}`,
+          `RETURNING ${expiry}`,
       );
+      return expiryOf(statement);
     },
 
     find(tokenHashes) {
       const p = new Parameters();
       const [only] = tokenHashes;
       const hashes = tokenHashes.length === 1 ? p.add(only, 'bytea') : `ANY(${p.add(tokenHashes, 'bytea[]')})`;
-      const nothing = 'NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL';
-      return p.statement(
+      const nothing = 'NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL';
+      const statement = p.statement(
         `SELECT ${c.id}::text, encode(${c.tokenHash}, 'hex'), ${c.data}::text, ${c.userId}::text, ${c.idleTimeout}, ` +
-          `${c.persistent}, ${times} FROM ${name} WHERE ${c.tokenHash} = ${hashes} AND ${isLive} ` +
+          `${c.persistent}, ${expiry}, ${epoch(`(${c.absoluteExpiresAt} - clock_timestamp())`)}, ` +
+          `${epoch(`(clock_timestamp() - ${c.touchedAt})`)} FROM ${name} WHERE ${c.tokenHash} = ${hashes} AND ${isLive} ` +
           `UNION ALL SELECT ${nothing} FROM ${name} ` +
           `WHERE ${c.previousTokenHash} = ${hashes} AND ${c.previousTokenUntil} > clock_timestamp()`,
       );
+      return rowsOf(statement, foundOf);
     },
 
     look(id, tokenHash, key, mark) {
       const p = new Parameters();
-      return p.statement(
+      const statement = p.statement(
         `SELECT ${isLive}, ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
           `${c.lastWrite} IS NOT DISTINCT FROM ${p.add(mark ?? null, 'uuid')}, ${c.version}, ` +
-          `(${c.data} -> ${p.add(key ?? null, 'text')})::text, ${times} FROM ${name} WHERE ${c.id} = ${p.add(id, 'uuid')}`,
+          `(${c.data} -> ${p.add(key ?? null, 'text')})::text, ${expiry} FROM ${name} WHERE ${c.id} = ${p.add(id, 'uuid')}`,
       );
+      return rowOf(statement, lookOf);
     },
 
     update(ref, delta, touchAfter, mark) {
       const p = new Parameters();
-      return p.statement(
+      const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${merged(c.data, delta, p)}, ${written(mark, p)}, ` +
-          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${times}`,
+          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
       );
+      return expiryOf(statement);
     },
 
     touch(ref, touchAfter) {
       const p = new Parameters();
-      return p.statement(
+      const statement = p.statement(
         `UPDATE ${name} SET ${c.touchedAt} = clock_timestamp(), ${c.expiresAt} = ${idleExpiry} ` +
-          `WHERE ${isOurs(ref, p)} AND ${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)} RETURNING ${times}`,
+          `WHERE ${isOurs(ref, p)} AND ${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)} RETURNING ${expiry}`,
       );
+      return expiryOf(statement);
     },
 
     replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
@@ -133,14 +184,15 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
         `${c.absoluteExpiresAt} = statement_timestamp() + ${p.milliseconds(absolute)}, ` +
         `${c.expiresAt} = statement_timestamp() + ${p.milliseconds(Math.min(idle, absolute))}, ` +
         `${c.idleTimeout} = ${p.add(idle, 'bigint')}, ${c.persistent} = ${p.add(login!.persistent, 'boolean')}`;
-      return p.statement(
+      const statement = p.statement(
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
           `${c.previousTokenHash} = ${isUnsent ? c.previousTokenHash : c.tokenHash}, ` +
           `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_SECONDS} seconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
           `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
-          `WHERE ${isOurs(ref, p)} RETURNING ${times}`,
+          `WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
       );
+      return expiryOf(statement);
     },
 
     apply(ref, operation, maxBytes, mark) {
@@ -148,29 +200,32 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
       const key = p.add(operation.key, 'text');
       if (operation.kind === 'take') {
         // The value that goes is the one that was locked, so of many callers one gets it.
-        return p.statement(
+        const take = p.statement(
           `WITH taken AS (SELECT ${c.id} AS taken_id, ${c.data} -> ${key} AS taken_value FROM ${name} ` +
             `WHERE ${isOurs(ref, p)} AND ${c.data} ? ${key} FOR NO KEY UPDATE) ` +
             `UPDATE ${name} SET ${c.data} = ${c.data} - ${key}, ${written(mark, p)} FROM taken ` +
-            `WHERE ${c.id} = taken_id RETURNING taken_value::text, ${times}`,
+            `WHERE ${c.id} = taken_id RETURNING taken_value::text`,
         );
+        return rowOf(take, valueOf);
       }
       const { data, fits } = outcomeOf(operation, c.data, c.version, key, p);
       const size = (json: string) => `octet_length((${json})::text)`;
       // What is too large already may still shrink.
       const hasRoom = `(${size(data)} <= ${p.add(maxBytes, 'integer')} OR ${size(data)} <= ${size(c.data)})`;
       // CASE and not AND, whose order is the planner's: the size of a sum cannot be asked for where there is no number.
-      return p.statement(
+      const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${data}, ${written(mark, p)} WHERE ${isOurs(ref, p)} ` +
-          `AND CASE WHEN ${fits} THEN ${hasRoom} ELSE false END RETURNING (${c.data} -> ${key})::text, ${times}`,
+          `AND CASE WHEN ${fits} THEN ${hasRoom} ELSE false END RETURNING (${c.data} -> ${key})::text`,
       );
+      return rowOf(statement, valueOf);
     },
 
     delete(ref) {
       const p = new Parameters();
-      return p.statement(
-        `DELETE FROM ${name} WHERE ${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')} RETURNING 1`,
+      const statement = p.statement(
+        `DELETE FROM ${name} WHERE ${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')}`,
       );
+      return async (connection) => (await connection.run(statement)).affected > 0;
     },
 
     deleteExpired(limit) {
@@ -178,10 +233,11 @@ export function postgresStatements({ name, columns: c }: SessionTable): SessionS
       // statement_timestamp() may use the index, and errs on the side of keeping. The condition stands twice: the outer one is
       // checked again on the row's newest version, so a session that was extended meanwhile stays.
       const isExpired = `${c.expiresAt} <= statement_timestamp()`;
-      return p.statement(
+      const statement = p.statement(
         `DELETE FROM ${name} WHERE ${c.id} IN (SELECT ${c.id} FROM ${name} WHERE ${isExpired} ` +
-          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED) AND ${isExpired} RETURNING 1`,
+          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED) AND ${isExpired}`,
       );
+      return affectedBy(statement);
     },
   };
 }
@@ -217,6 +273,10 @@ function outcomeOf(
       };
     }
   }
+}
+
+function valueOf([value]: RawRow): { value: string | undefined } {
+  return { value: value ?? undefined };
 }
 
 function objectText(values: JsonByKey): string {

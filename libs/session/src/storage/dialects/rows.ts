@@ -1,0 +1,70 @@
+import type { Found } from '../../core/store.js';
+import type { RawRow, Statement, Operation } from '../connection.js';
+import type { Expiry, Look } from './dialect.js';
+
+/**
+ * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left of the absolute
+ * lifetime, passed since the last touch. All NULL but for the hash: the token was replaced.
+ *
+ * What another program wrote there may be anything, and the session then counts as unreadable.
+ */
+export function foundOf(row: RawRow): Found {
+  const [id, tokenHash, data, userId, idleTimeout, persistent, expiresAt, absoluteRemaining, sinceTouched] = row;
+  if (id == null) return { status: 'replaced' };
+  const session = {
+    id,
+    tokenHash: Buffer.from(tokenHash!, 'hex'),
+    data: data ?? '',
+    userId: userId ?? undefined,
+    idleTimeout: Number(idleTimeout ?? NaN),
+    persistent: isTrue(persistent),
+    expiresAt: Number(expiresAt ?? NaN),
+    absoluteRemaining: Number(absoluteRemaining ?? NaN),
+    sinceTouched: Number(sinceTouched ?? NaN),
+  };
+  const numbers = [session.idleTimeout, session.expiresAt, session.absoluteRemaining, session.sinceTouched];
+  if (!session.data.startsWith('{') || !numbers.every(Number.isFinite)) return { status: 'unreadable', id };
+  return { status: 'live', session };
+}
+
+/** Reads a row of `look`: is live, is ours, is marked, version, value, expiry. */
+export function lookOf([isLive, isOurs, isMarked, version, value, expiresAt]: RawRow): Look {
+  return {
+    isLive: isTrue(isLive),
+    isOurs: isTrue(isOurs),
+    isMarked: isTrue(isMarked),
+    version: Number(version),
+    value: value ?? undefined,
+    expiresAt: Number(expiresAt),
+  };
+}
+
+/** A statement that answers the first row's expiry, where it found one to write. */
+export function expiryOf(statement: Statement): Operation<Expiry> {
+  return async (connection) => {
+    const [row] = (await connection.run(statement)).rows;
+    return row && Number(row[0]);
+  };
+}
+
+/** A statement that answers rows. */
+export function rowsOf<R>(statement: Statement, read: (row: RawRow) => R): Operation<R[]> {
+  return async (connection) => (await connection.run(statement)).rows.map(read);
+}
+
+/** A statement that answers one row or none. */
+export function rowOf<R>(statement: Statement, read: (row: RawRow) => R): Operation<R | undefined> {
+  return async (connection) => {
+    const [row] = (await connection.run(statement)).rows;
+    return row && read(row);
+  };
+}
+
+/** A statement that answers how many rows it found. */
+export function affectedBy(statement: Statement): Operation<number> {
+  return async (connection) => (await connection.run(statement)).affected;
+}
+
+function isTrue(text: string | null | undefined): boolean {
+  return text === 't' || text === '1';
+}
