@@ -221,6 +221,19 @@ describe.each(PLATFORMS)('limits of a session on %s', (platform) => {
       },
     );
 
+    it('[line 2] a value too deep to be written again is absent and an event, and never a 500', async () => {
+      const client = await lab.visitor({ a: 1 });
+      const { id } = await lab.row();
+      await lab.alter('data = data || $1::jsonb', [`{"deep":${'['.repeat(6_000)}${']'.repeat(6_000)}}`]);
+      for (let request = 1; request <= 2; request++) {
+        const seen = await lab.value(client, (session) => [session.get('deep', 'absent'), session.get('a')]);
+        expect(seen).toEqual(['absent', 1]);
+        expect(lab.nodes[0].events).toEqual(Array(request).fill({ type: 'unreadable', id }));
+      }
+      await lab.value(client, (session) => session.set('deep', 1));
+      expect(await lab.data(client)).toEqual({ a: 1, deep: 1 });
+    });
+
     it('[line 2] of a row that became something else meanwhile nothing breaks', async () => {
       const client = await lab.visitor({ a: 1 });
       const reply = await lab.act(client, async (session) => {

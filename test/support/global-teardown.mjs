@@ -1,3 +1,3 @@
 export default async function teardown() {
-  await globalThis.testPostgres?.stop();
+  await Promise.all([globalThis.testPostgres?.stop(), globalThis.testMariadb?.stop()]);
 }

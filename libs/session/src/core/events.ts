@@ -1,6 +1,6 @@
 /** Something about a session that an operator may want to know. Holds ids and counts, never a token, hash or value. */
 export type SessionEvent =
-  /** A stored row could not be read as a session: it counts as anonymous. */
+  /** A stored row could not be read as a session: it counts as anonymous. Or a value in it cannot: it counts as absent. */
   | { readonly type: 'unreadable'; readonly id: string }
   /** A stored key does not fit the `schema`: the request does not see it, the row keeps it. */
   | { readonly type: 'invalid-key'; readonly id: string; readonly key: string; readonly constraints: readonly string[] }

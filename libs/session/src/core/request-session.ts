@@ -420,8 +420,9 @@ export class RequestSession implements Session {
 
   #valuesOf(text: string | undefined): SessionValues {
     const { options, schema, emit } = this.#context;
-    if (!schema) return new SessionValues(text, options);
-    return new SessionValues(text, options, (key, value) => {
+    const onTooDeep = () => emit({ type: 'unreadable', id: this.#row.id });
+    if (!schema) return new SessionValues(text, options, onTooDeep);
+    return new SessionValues(text, options, onTooDeep, (key, value) => {
       const constraints = isReserved(key) ? [] : schema(key, value);
       if (constraints.length > 0) emit({ type: 'invalid-key', id: this.#row.id, key, constraints });
       return constraints.length === 0;

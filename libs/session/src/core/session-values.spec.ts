@@ -5,7 +5,7 @@ import { parseValue, SessionLimitError, SessionValues, type KeyFilter } from './
 const LIMITS = { maxBytes: 200, maxDepth: 4, maxKeys: 4 };
 
 const valuesOf = (data?: object, isVisible?: KeyFilter) =>
-  new SessionValues(data && JSON.stringify(data), LIMITS, isVisible);
+  new SessionValues(data && JSON.stringify(data), LIMITS, () => {}, isVisible);
 
 /** A delta without its null prototype. */
 const deltaOf = (values: SessionValues, only?: readonly string[]) => {
@@ -19,6 +19,22 @@ describe('SessionValues', () => {
     expect([values.get('a'), values.get('b'), values.get('c')]).toEqual([1, null, undefined]);
     expect([values.has('b'), values.has('c'), values.keys()]).toEqual([true, false, ['a', 'b']]);
     expect(values.delta()).toBeUndefined();
+  });
+
+  it('takes a value that no JSON can be made of for absent, tells of it, and lets the row keep it', () => {
+    const told: string[] = [];
+    const depth = 100_000;
+    const text = `{"deep":${'['.repeat(depth)}${']'.repeat(depth)},"a":1}`;
+    const values = new SessionValues(text, { ...LIMITS, maxBytes: 1_000_000 }, (key) => told.push(key));
+    expect([values.get('deep'), values.get('deep'), values.get('a')]).toEqual([undefined, undefined, 1]);
+    expect(told).toEqual(['deep']);
+    expect(deltaOf(values)).toBeUndefined();
+    values.set('b', 2);
+    expect(deltaOf(values)).toEqual({ set: { b: '2' }, unset: [] });
+    values.set('deep', 'shallow');
+    expect(deltaOf(values)).toEqual({ set: { b: '2', deep: '"shallow"' }, unset: [] });
+    values.clear();
+    expect(deltaOf(values)!.unset).toEqual(['deep', 'a']);
   });
 
   it('is empty without a row', () => {
@@ -79,7 +95,7 @@ describe('SessionValues', () => {
     });
 
     it('does not judge what was only handed out', () => {
-      const values = new SessionValues('{"a":{"serial":12345678901234567890},"deep":[[[[[[1]]]]]]}', LIMITS);
+      const values = new SessionValues('{"a":{"serial":12345678901234567890},"deep":[[[[[[1]]]]]]}', LIMITS, () => {});
       values.get('a');
       values.get('deep');
       expect(values.delta()).toBeUndefined();

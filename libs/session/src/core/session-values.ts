@@ -14,6 +14,9 @@ export class SessionLimitError extends Error {}
 /** Stands for what the row may or may not have: no JSON text is empty, so it differs from all of them. */
 const UNKNOWN = '';
 
+/** Stands for what another program nested so deep that `JSON.stringify` runs out of stack, and for the same reason differs. */
+const TOO_DEEP = ' ';
+
 /** Says whether a stored key may be seen; it reports the ones that may not. */
 export type KeyFilter = (key: string, value: unknown) => boolean;
 
@@ -38,17 +41,27 @@ export class SessionValues {
   readonly #limits: ValueLimits;
   readonly #isVisible: KeyFilter | undefined;
 
-  constructor(text: string | undefined, limits: ValueLimits, isVisible?: KeyFilter) {
+  readonly #onTooDeep: (key: string) => void;
+
+  /** @param onTooDeep is told of a value that cannot be handed out, as no JSON can be made of it again. */
+  constructor(text: string | undefined, limits: ValueLimits, onTooDeep: (key: string) => void, isVisible?: KeyFilter) {
     this.#text = text;
     this.#bytes = text === undefined ? 2 : Buffer.byteLength(text);
     this.#limits = limits;
+    this.#onTooDeep = onTooDeep;
     this.#isVisible = isVisible;
   }
 
   get(key: string): unknown {
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
-    return value;
+    if (this.#stored.get(key) !== TOO_DEEP) return value;
+    // Handed out, it could be neither compared nor saved. The row keeps it.
+    this.#values.delete(key);
+    this.#stored.delete(key);
+    this.#hidden.set(key, value);
+    this.#onTooDeep(key);
+    return undefined;
   }
 
   has(key: string): boolean {
@@ -192,7 +205,7 @@ export class SessionValues {
     const values = this.#parsed();
     if (this.#stored.has(key)) return;
     const holder = this.#hidden.has(key) ? this.#hidden : values;
-    this.#stored.set(key, holder.has(key) ? JSON.stringify(holder.get(key)) : undefined);
+    this.#stored.set(key, holder.has(key) ? storedText(holder.get(key)) : undefined);
     this.#hidden.delete(key);
   }
 
@@ -200,7 +213,8 @@ export class SessionValues {
     const { maxBytes } = this.#limits;
     this.#checkKeys(this.#values.size + this.#hidden.size);
     if (this.#bytes + added <= maxBytes) return;
-    const exact = Buffer.byteLength(JSON.stringify(Object.fromEntries([...this.#values, ...this.#hidden])));
+    const text = storedText(Object.fromEntries([...this.#values, ...this.#hidden]));
+    const exact = text === TOO_DEEP ? this.#bytes + added : Buffer.byteLength(text);
     if (exact <= maxBytes) return;
     throw new SessionLimitError(`${exact} bytes of JSON, and at most ${maxBytes} are allowed (maxBytes)`);
   }
@@ -214,6 +228,14 @@ export class SessionValues {
 /** A value from the JSON text of a row; `undefined` is no value. As {@link parseData} does, without any `__proto__`. */
 export function parseValue(json: string | undefined): unknown {
   return json === undefined ? undefined : parseData(`{"value":${json}}`)?.get('value');
+}
+
+function storedText(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return TOO_DEEP;
+  }
 }
 
 /** Whether a value is still what its JSON says. One that has become no JSON is not. */

@@ -1,4 +1,12 @@
-import type { ElementOf, LoginOptions, SaveOptions, Session, SessionData, SessionKey, UpdateFunction } from '../core/session.js';
+import type {
+  ElementOf,
+  LoginOptions,
+  SaveOptions,
+  Session,
+  SessionData,
+  SessionKey,
+  UpdateFunction,
+} from '../core/session.js';
 
 /** A session that passes everything on to the one of the current request. */
 export abstract class SessionFacade<T extends object = SessionData> implements Session<T> {

@@ -4,6 +4,7 @@ import {
   Module,
   type DynamicModule,
   type NestModule,
+  type OnApplicationShutdown,
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
@@ -45,7 +46,7 @@ const SESSION_STATIC_OPTIONS = Symbol.for('nestjs-typeorm-session.static-options
  * Sessions for the application, kept in its own database. Import it once, in the root module; it is global.
  */
 @Module({})
-export class SessionModule implements NestModule, OnModuleInit {
+export class SessionModule implements NestModule, OnModuleInit, OnApplicationShutdown {
   constructor(
     @Inject(SESSION_STATIC_OPTIONS) private readonly options: SessionStaticOptions,
     @Inject(SESSION_STORE) private readonly store: SessionStore,
@@ -60,7 +61,7 @@ export class SessionModule implements NestModule, OnModuleInit {
     return assemble(fixed, [{ provide: SESSION_OPTIONS, useValue: resolveOptions(rest) }]);
   }
 
-  /** Options from a factory. `guardAll`, `dataSource`, `entity` and `currentSession` stand beside it. */
+  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store` and `currentSession` stand beside it. */
   static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
     const { fixed, rest } = splitOptions(options);
     return assemble(fixed, asyncProviders(rest), rest.imports);
@@ -83,6 +84,11 @@ export class SessionModule implements NestModule, OnModuleInit {
     }
     await this.store.check();
   }
+
+  /** The server is closed by then: no request is under way. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.store.close?.();
+  }
 }
 
 function assemble(
@@ -90,20 +96,15 @@ function assemble(
   options: Provider[],
   imports: DynamicModule['imports'] = [],
 ): DynamicModule {
-  const entity = fixed.entity ?? SessionEntity;
+  const { imports: storeImports, provider: store } = storeOf(fixed);
   return {
     module: SessionModule,
     global: true,
-    imports: [...imports, TypeOrmModule.forFeature([entity], fixed.dataSource)],
+    imports: [...imports, ...storeImports],
     providers: [
       ...options,
       { provide: SESSION_STATIC_OPTIONS, useValue: fixed },
-      {
-        provide: SESSION_STORE,
-        inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
-        useFactory: ({ deadline, maxBytes }: ResolvedSessionOptions, dataSource: DataSource) =>
-          createStore(dataSource, entity, { deadline, maxBytes }, (sentence) => logger.warn(sentence)),
-      },
+      store,
       { provide: SESSION_CONTEXT, inject: [SESSION_OPTIONS, SESSION_STORE], useFactory: createContext },
       RequestSessions,
       SessionGuard,
@@ -113,6 +114,21 @@ function assemble(
       ...(fixed.guardAll ? [{ provide: APP_GUARD, useExisting: SessionGuard }] : []),
     ],
     exports: [RequestSessions, SessionGuard, SessionService, CurrentSession, SessionCleanupService],
+  };
+}
+
+/** The application's own store, or one for its data source. */
+function storeOf(fixed: SessionStaticOptions): { imports: DynamicModule[]; provider: Provider } {
+  if (fixed.store) return { imports: [], provider: { provide: SESSION_STORE, useValue: fixed.store } };
+  const entity = fixed.entity ?? SessionEntity;
+  return {
+    imports: [TypeOrmModule.forFeature([entity], fixed.dataSource)],
+    provider: {
+      provide: SESSION_STORE,
+      inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
+      useFactory: ({ deadline, maxBytes }: ResolvedSessionOptions, dataSource: DataSource) =>
+        createStore(dataSource, entity, { deadline, maxBytes }, (sentence) => logger.warn(sentence)),
+    },
   };
 }
 

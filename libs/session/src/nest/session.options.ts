@@ -2,6 +2,7 @@ import type { ModuleMetadata, Type } from '@nestjs/common';
 import { SessionConfigError } from '../core/errors.js';
 import type { ResolvedSessionOptions, SessionOptions } from '../core/options.js';
 import { resolveOptions } from '../core/resolve-options.js';
+import type { SessionStore } from '../core/store.js';
 import type { SessionColumns } from '../storage/entities/session-columns.js';
 
 /** Options that Nest needs before any factory has run: they stand beside `useFactory`. */
@@ -10,8 +11,13 @@ export interface SessionStaticOptions {
   guardAll?: boolean;
   /** Name of the TypeORM data source that keeps the sessions. Default: the default one. */
   dataSource?: string;
-  /** The session entity. Default: `SessionEntity`; a subclass of `PostgresSessionColumns` for columns of your own. */
+  /**
+   * The session entity: `SessionEntity` for PostgreSQL, `MysqlSessionEntity` for MariaDB and MySQL, `SqliteSessionEntity` for
+   * SQLite, or one that extends their columns. Default: `SessionEntity`.
+   */
   entity?: Type<SessionColumns>;
+  /** Keeps the sessions, in place of a TypeORM data source: see docs/your-own-store.md. Default: the data source does. */
+  store?: SessionStore;
   /** Makes `CurrentSession` work, at the cost of an AsyncLocalStorage around every request. Default: false. */
   currentSession?: boolean;
 }
@@ -20,6 +26,7 @@ const STATIC_KEYS = [
   'guardAll',
   'dataSource',
   'entity',
+  'store',
   'currentSession',
 ] as const satisfies readonly (keyof SessionStaticOptions)[];
 
@@ -42,8 +49,8 @@ export interface SessionModuleAsyncOptions extends SessionStaticOptions, Pick<Mo
 export function splitOptions<O extends SessionStaticOptions>(
   options: O,
 ): { fixed: SessionStaticOptions; rest: Omit<O, keyof SessionStaticOptions> } {
-  const { guardAll, dataSource, entity, currentSession, ...rest } = options;
-  const fixed = { guardAll, dataSource, entity, currentSession };
+  const { guardAll, dataSource, entity, store, currentSession, ...rest } = options;
+  const fixed = { guardAll, dataSource, entity, store, currentSession };
   for (const key of ['guardAll', 'currentSession'] as const) {
     if (fixed[key] !== undefined && typeof fixed[key] !== 'boolean') {
       throw new SessionConfigError(`${key} must be true or false.`);
@@ -54,8 +61,14 @@ export function splitOptions<O extends SessionStaticOptions>(
   }
   if (entity !== undefined && typeof entity !== 'function') {
     throw new SessionConfigError(
-      'entity must be an entity class, SessionEntity or one that extends PostgresSessionColumns.',
+      'entity must be an entity class: SessionEntity, MysqlSessionEntity, SqliteSessionEntity or one that extends their columns.',
     );
+  }
+  if (store !== undefined && typeof store?.find !== 'function') {
+    throw new SessionConfigError('store must be an object that implements SessionStore.');
+  }
+  if (store && (dataSource ?? entity) !== undefined) {
+    throw new SessionConfigError('store keeps the sessions by itself: leave out dataSource and entity beside it.');
   }
   return { fixed, rest };
 }

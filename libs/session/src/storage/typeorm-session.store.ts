@@ -72,7 +72,7 @@ export class TypeOrmSessionStore implements SessionStore {
   async check(): Promise<void> {
     const { dialect, table } = this.#parts;
     const check: Operation<void> = async (connection) => {
-      await dialect.checkServer?.(connection);
+      await dialect.checkServer?.(connection, table);
       await selfCheck(this.#operations, connection);
     };
     try {
@@ -297,6 +297,11 @@ function checkError(error: unknown, dialect: SessionDialect, table: string): unk
         `The database user may not read and write the session table "${table}". Grant it SELECT, INSERT, UPDATE and DELETE.`,
       );
     case undefined:
-      return storeError(error);
+      return new SessionConfigError(
+        `The check of the session table "${table}" failed (${error.reason}): the database ` +
+          (error.failure === 'refused'
+            ? 'refuses what sessions do with the table. Compare the table with the one that the migration makes.'
+            : 'cannot be reached or written to. Start the application when it can be.'),
+      );
   }
 }

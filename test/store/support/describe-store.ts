@@ -1,0 +1,52 @@
+import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
+import { CreateSessions1764000000000, type SessionColumns } from 'nestjs-typeorm-session';
+import { describeSessionStore } from 'nestjs-typeorm-session/testing';
+import { DataSource, type DataSourceOptions, type EntityTarget } from 'typeorm';
+import { createStore } from '../../../libs/session/src/storage/create-store.js';
+
+/** A kind of database, and how to get an empty one. */
+export interface StoreDatabase {
+  readonly name: string;
+  readonly entity: EntityTarget<SessionColumns>;
+  create(): Promise<{ readonly typeorm: Partial<TypeOrmModuleOptions>; drop(): Promise<void> }>;
+}
+
+const MAX_BYTES = 65_536;
+
+/** Runs the conformance suite on the SQL store. */
+export function describeStoreOn({ name, entity, create }: StoreDatabase): void {
+  let dataSource: DataSource;
+
+  /** Changes a row past the store. */
+  const alter = async (id: string, values: object, parameters: object = {}) => {
+    const query = dataSource.createQueryBuilder().update(entity).set(values).where({ id }).setParameters(parameters);
+    await query.execute();
+  };
+
+  describeSessionStore(
+    `the store on ${name}`,
+    async () => {
+      const database = await create();
+      dataSource = new DataSource({
+        ...database.typeorm,
+        entities: [entity],
+        migrations: [CreateSessions1764000000000],
+        migrationsRun: true,
+      } as DataSourceOptions);
+      await dataSource.initialize();
+      // Many requests at once on one row are no measure of speed.
+      const store = createStore(dataSource, entity, { deadline: 15_000, maxBytes: MAX_BYTES }, () => {});
+      const close = async () => {
+        await dataSource.destroy();
+        await database.drop();
+      };
+      return { store, close };
+    },
+    {
+      maxBytes: MAX_BYTES,
+      // The database runs on this machine, so its clock is ours.
+      expire: (id, inMilliseconds) => alter(id, { expiresAt: new Date(Date.now() + inMilliseconds) }),
+      plant: (id, dataText) => alter(id, { data: () => ':dataText' }, { dataText }),
+    },
+  );
+}
