@@ -1,6 +1,7 @@
 // Which way imports may point. `npm run lint` checks it.
 //
 //   nest -> { http, storage, maintenance } -> core
+//                                 testing -> core
 //
 // A ring's list names all that it may import; what is not named is refused, packages and Node's modules too. Types count
 // like values. The unit tests beside the sources may use what they need from outside, but keep to the rings.
@@ -8,7 +9,7 @@
 const lib = '^libs/session/src/';
 const inLib = (name) => `${lib}${name}/`;
 const unitTest = '\\.spec\\.ts$';
-const rings = ['core', 'storage', 'http', 'maintenance', 'nest'];
+const rings = ['core', 'storage', 'http', 'maintenance', 'nest', 'testing'];
 
 const ring = (name, { rings: inner, packages = [], node = false }) => [
   {
@@ -36,6 +37,15 @@ module.exports = {
     ...ring('storage', { rings: ['core'], packages: ['^node_modules/typeorm/'], node: true }),
     ...ring('http', { rings: ['core'], node: true }),
     ...ring('maintenance', { rings: ['core'], node: true }),
+    ...ring('testing', { rings: ['core'], packages: ['^node_modules/fast-check/'], node: true }),
+    {
+      name: 'testing-is-for-tests',
+      comment:
+        'what an application runs never loads testing/, which is an entrance of its own: nestjs-typeorm-session/testing',
+      severity: 'error',
+      from: { path: lib, pathNot: inLib('testing') },
+      to: { path: inLib('testing') },
+    },
     {
       name: 'index-is-the-outside',
       comment: 'index.ts lists the public names for others; inside, import the file that has the name',

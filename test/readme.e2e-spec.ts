@@ -277,6 +277,23 @@ describe.each(PLATFORMS)('the examples of the README on %s', (platform) => {
     await own.drop();
   });
 
+  it('empty the cart with the order that was made of it, or neither', async () => {
+    await database.query('CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY, items text)');
+    const { CheckoutController } = await load('transaction');
+    const { CartController } = await load('adopt/cart.controller.ts');
+    const client = await start({ controllers: [CheckoutController!, CartController!] });
+    await client.post('/cart/items', { sku: 'sencha', quantity: 1 });
+    const { body } = await client.post<{ order: number }>('/checkout');
+    expect(await database.query('SELECT id FROM orders')).toEqual([{ id: body.order }]);
+    expect((await client.get('/cart')).body).toMatchObject({ items: [] });
+
+    await database.query('ALTER TABLE orders ADD CHECK (id < 0) NOT VALID');
+    await client.post('/cart/items', { sku: 'oolong', quantity: 1 });
+    expect((await client.post('/checkout')).status).toBe(500);
+    expect((await client.get('/cart')).body).toMatchObject({ items: [{ sku: 'oolong' }] });
+    await database.query('DROP TABLE orders');
+  });
+
   it('sign a user out everywhere', async () => {
     const { Devices } = await load('revoke');
     const { AccountController } = await load('account');
@@ -395,6 +412,27 @@ describe('the tables of the README', () => {
     const thrown = (Object.keys(codes) as SessionErrorCode[]).map((code) => `${code} ${describeError(code).status}`);
     expect(told.sort()).toEqual(thrown.sort());
   });
+
+  it('have the matrix as it was run, and all of it was well', async () => {
+    const { withTable } = (await import(join(ROOT, 'scripts/matrix/table.mjs'))) as {
+      withTable(markdown: string, result: object): string;
+    };
+    const result = JSON.parse(readFileSync(join(ROOT, 'docs/results/matrix.json'), 'utf8')) as {
+      cells: { id: string; ok: boolean }[];
+    };
+    expect(withTable(README, result)).toBe(README);
+
+    const everywhere = ['20', '22', '24'].map(() => 'Express, Fastify');
+    const told = tableUnder('Compatibility').map(([nest, typeorm, , , ...outcomes]) => [
+      nest!.split('.')[0],
+      typeorm!.split('.', 2).join('.'),
+      ...outcomes,
+    ]);
+    const pairs = ['11', '12'].flatMap((nest) => ['0.3', '1.1'].map((typeorm) => [nest, typeorm]));
+    expect(told).toEqual(pairs.map((pair) => [...pair, ...everywhere]));
+    expect(result.cells.filter(({ ok }) => !ok)).toEqual([]);
+    expect(new Set(result.cells.map(({ id }) => id)).size).toBe(24);
+  });
 });
 
 describe('the documents', () => {
@@ -405,6 +443,8 @@ describe('the documents', () => {
     'SECURITY.md',
     'docs/README.md',
     'docs/contract.md',
+    'docs/databases.md',
+    'docs/your-own-store.md',
   ];
 
   it.each(DOCUMENTS)('link to what is there: %s', (document) => {

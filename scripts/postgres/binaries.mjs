@@ -1,8 +1,8 @@
 // PostgreSQL's programs, out of an npm package, where our account can run them.
 import * as fs from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { canEnter, giveTree } from './account.mjs';
 import { moveUnlessThere } from '../move-unless-there.mjs';
+import { canEnter, giveTree } from '../server/account.mjs';
 
 /** The folder of those in node_modules, or of a copy in the cluster's folder where those cannot be used in place. */
 export async function usableBinaries(folder, account) {

@@ -10,20 +10,22 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { canEnter, give, publicTmp, serverAccount } from './account.mjs';
-import { usableBinaries } from './binaries.mjs';
 import { moveUnlessThere } from '../move-unless-there.mjs';
-import { dataOf, launch, runningServer, serverEnv, stop } from './server.mjs';
+import { canEnter, give, publicTmp, serverAccount } from '../server/account.mjs';
+import { serverEnv } from '../server/launch.mjs';
+import { usableBinaries } from './binaries.mjs';
+import { dataOf, launch, runningServer, stop } from './server.mjs';
 import { becomeUser, ifLastUser } from './users.mjs';
 
 const joinDeadline = 60_000;
+const accounts = ['postgres', 'nobody'];
 
 const durable = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: 200 };
 const disposable = { ...durable, fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
 /** A cluster of our own, which is gone after `leave()`. */
 export async function startTemporaryCluster({ port } = {}) {
-  const account = serverAccount();
+  const account = serverAccount(accounts);
   const folder = fs.mkdtempSync(join(publicTmp(account), 'session-postgres-'));
   const leave = async () => {
     await stop(folder, 'SIGQUIT');
@@ -43,7 +45,7 @@ export async function startTemporaryCluster({ port } = {}) {
 
 /** The cluster in this folder: made where there is none, started where it is not running. */
 export async function joinCluster(wantedFolder, { port } = {}) {
-  const account = serverAccount();
+  const account = serverAccount(accounts);
   const folder = reachableFolder(resolve(wantedFolder), account);
   const deadline = Date.now() + joinDeadline;
   while (Date.now() < deadline) {

@@ -1,9 +1,8 @@
 import { InternalServerErrorException } from '@nestjs/common';
-import { describe, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { SessionCleanupService } from 'nestjs-typeorm-session';
-import { PLATFORMS } from '../support/app.js';
 import { useDatabase } from '../support/database-lab.js';
-import { DATABASES } from '../support/databases.js';
+import { describeDatabases } from '../support/describe-databases.js';
 import { barrier, Gate, GONE, outcomeOf, REFUSED_VALUE, REPLACED, tally, times } from '../support/lab.js';
 
 const ALPHABET = [...'abcdefghijklmnopqrstuvwxyz'];
@@ -53,9 +52,7 @@ const REFUSED: [name: string, value: () => unknown, path: string][] = [
   ['more than maxBytes', () => 'x'.repeat(65_536), '$.key'],
 ];
 
-const SUBJECTS = DATABASES.flatMap((database) => PLATFORMS.map((platform) => ({ database, platform })));
-
-describe.each(SUBJECTS)('a session in $database.name on $platform', ({ database, platform }) => {
+describeDatabases('a session', (database, platform) => {
   const lab = useDatabase(database, platform);
 
   it('[line 1] is there for the next request, on any node', async () => {
@@ -288,7 +285,7 @@ describe.each(SUBJECTS)('a session in $database.name on $platform', ({ database,
     const client = await lab.visitor();
     const { id } = (await lab.rows())[0]!;
     const { tablePath } = lab.sessions.metadata;
-    await lab.dataSource.query(`UPDATE ${tablePath} SET data = '${garbage}'`);
+    await lab.dataSource.query(`UPDATE ${tablePath} SET data = '${garbage.replaceAll("'", "''")}'`);
     for (let request = 1; request <= 2; request++) {
       expect(await lab.value(client, (session) => [session.isNew, session.keys()])).toEqual([true, []]);
       expect(lab.nodes[0]!.events).toHaveLength(request);

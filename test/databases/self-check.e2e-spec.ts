@@ -4,7 +4,7 @@ import { startApp } from '../support/app.js';
 import { createDatabase, migrate, type TestDatabase } from '../support/database.js';
 import { LabController, Nodes } from '../support/lab.js';
 
-describe('the check at boot', () => {
+describe('[answer: self-check] at boot', () => {
   let database: TestDatabase;
 
   beforeAll(async () => {

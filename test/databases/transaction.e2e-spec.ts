@@ -1,17 +1,14 @@
 import { ConflictException } from '@nestjs/common';
-import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, expect, it } from '@jest/globals';
 import type { Session } from 'nestjs-typeorm-session';
-import { Table, type EntityManager } from 'typeorm';
-import { PLATFORMS } from '../support/app.js';
+import { DataSource, Table, type DataSourceOptions, type EntityManager } from 'typeorm';
 import { useDatabase } from '../support/database-lab.js';
-import { DATABASES } from '../support/databases.js';
+import { describeDatabases } from '../support/describe-databases.js';
 import { outcomeOf } from '../support/lab.js';
 
 const REFUSED = [500, 'SESSION_TRANSACTION'];
 
-const SUBJECTS = DATABASES.flatMap((database) => PLATFORMS.map((platform) => ({ database, platform })));
-
-describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ database, platform }) => {
+describeDatabases('[answer: save with manager]', (database, platform) => {
   const lab = useDatabase(database, platform, { session: { deadline: '2s' } });
 
   beforeAll(async () => {
@@ -25,7 +22,7 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
   const orders = async () => (await lab.dataSource.query<unknown[]>('SELECT id FROM orders')).length;
   const transaction = <R>(work: (manager: EntityManager) => Promise<R>) => lab.dataSource.transaction(work);
 
-  it('[answer: save with manager] commits the order and the session together', async () => {
+  it('commits the order and the session together', async () => {
     const client = await lab.visitor({ cart: [1] });
     await lab.value(client, async (session) => {
       await transaction(async (manager) => {
@@ -38,7 +35,7 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
     expect([await orders(), await lab.data(client)]).toEqual([1, { ordered: 1 }]);
   });
 
-  it('[answer: save with manager] undoes both, in the view as well, and saves nothing of it later', async () => {
+  it('undoes both, in the view as well, and saves nothing of it later', async () => {
     const client = await lab.visitor({ cart: [1], kept: 'before' });
     const seen = await lab.value(client, async (session) => {
       session.set('earlier', 1);
@@ -67,9 +64,10 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
     const client = await lab.visitor();
     await lab.value(client, async (session) => {
       const failed = transaction(async (manager) => {
-        await order(manager);
+        // In this order: SQLite has one writer at a time.
         session.set('own', 1);
         await session.save();
+        await order(manager);
         throw new ConflictException();
       });
       await expect(failed).rejects.toThrow(ConflictException);
@@ -139,7 +137,7 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
 
   it('follows a savepoint: what it undoes is undone here, what it keeps ends with the transaction', async () => {
     const client = await lab.visitor();
-    await lab.value(client, (session) =>
+    const kept = await lab.act(client, (session) =>
       transaction(async (manager) => {
         const failed = manager.transaction(async (inner) => {
           session.set('inner', 1);
@@ -151,8 +149,14 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
           session.set('outer', 1);
           await session.save({ manager: inner });
         });
+        // Saved in a savepoint that is released, and beside one that is undone.
+        await expect(manager.transaction(() => Promise.reject(new ConflictException()))).rejects.toThrow();
+        expect(session.get('outer')).toBe(1);
+        await expect(session.increment('n')).rejects.toMatchObject({ code: 'SESSION_TRANSACTION' });
       }),
     );
+    // An operation that failed fails the response, and the transaction stands.
+    expect(outcomeOf(kept)).toEqual(REFUSED);
     expect(await lab.data(client)).toEqual({ visitor: true, outer: 1 });
 
     const reply = await lab.act(client, (session) =>
@@ -183,6 +187,20 @@ describe.each(SUBJECTS)('save({ manager }) in $database.name on $platform', ({ d
       expect(reply.body.message).toContain('dataSource.transaction()');
     }
     expect(await lab.data(client)).toEqual({ visitor: true });
+  });
+
+  it('refuses the manager of another data source', async () => {
+    const client = await lab.visitor();
+    const other = await new DataSource(lab.database.typeorm as DataSourceOptions).initialize();
+    const reply = await lab.act(client, (session) =>
+      other.transaction((manager) => {
+        session.set('a', 1);
+        return session.save({ manager });
+      }),
+    );
+    await other.destroy();
+    expect(outcomeOf(reply)).toEqual(REFUSED);
+    expect(reply.body.message).toContain('another data source');
   });
 
   it('holds the response back until the transaction has ended, and is an error where it does not', async () => {

@@ -5,14 +5,11 @@ import { describeStoreOn } from './support/describe-store.js';
 const NAMES = { mariadb: 'MariaDB', mysql: 'MySQL' };
 
 for (const type of MYSQL_TYPES) {
-  describeOn(type, NAMES[type], () => {
+  describeOn(type)(`[${type}]`, () => {
     describeStoreOn({
       name: NAMES[type],
       entity: MysqlSessionEntity,
-      async create() {
-        const { url, drop } = await createMysqlDatabase(type);
-        return { typeorm: { type, url }, drop };
-      },
+      create: () => createMysqlDatabase(type),
     });
   });
 }

@@ -41,6 +41,9 @@ const ANSWERS = [
   'pool of one',
   'contexts',
   'one module',
+  'save with manager',
+  'self-check',
+  'the primary',
 ];
 
 export default class ContractReporter {

@@ -46,13 +46,20 @@ export function useDatabase(
 
   beforeAll(async () => {
     lab.database = await kind.create();
+    // Loaded by itself it would stay loaded, for the data source of the next database too.
+    const entities = { autoLoadEntities: false, entities: [kind.entity] };
     const nodes = [];
     for (let node = 0; node < kind.nodes; node++) {
       nodes.push(
         await startApp({
           platform,
           controllers: [LabController],
-          typeorm: { ...lab.database.typeorm, migrations: [CreateSessions1764000000000], migrationsRun: node === 0 },
+          typeorm: {
+            ...lab.database.typeorm,
+            ...entities,
+            migrations: [CreateSessions1764000000000],
+            migrationsRun: node === 0,
+          },
           // Hundreds of requests at once are no measure of speed.
           session: { entity: kind.entity, deadline: '15s', ...options.session },
         }),

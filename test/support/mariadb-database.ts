@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe } from '@jest/globals';
+import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import mysql from 'mysql2/promise';
 
 /** TypeORM's names of the two servers that share a dialect. */
@@ -9,6 +10,8 @@ export interface MysqlDatabase {
   readonly type: MysqlType;
   readonly url: string;
   readonly name: string;
+  /** What an application says to use it. */
+  readonly typeorm: Partial<TypeOrmModuleOptions>;
   /** Runs SQL on connections of its own, past the application and the library. */
   query<Row = Record<string, unknown>>(sql: string, parameters?: unknown[]): Promise<Row[]>;
   /** A connection that a test holds, for its locks and its transactions. */
@@ -25,14 +28,16 @@ const URLS: Record<MysqlType, string | undefined> = {
 /** What is there to be tested. MySQL has to be named; MariaDB should be there, so its absence shows as skipped tests. */
 export const MYSQL_TYPES: readonly MysqlType[] = URLS.mysql ? ['mariadb', 'mysql'] : ['mariadb'];
 
-/** Describes tests that need a server; skips them, visibly, where there is none. */
-export function describeOn(type: MysqlType, title: string, body: () => void): void {
-  if (URLS[type]) describe(title, body);
-  else describe.skip(title, body);
+/** `describe` for tests that need a server; where there is none, they are skipped, visibly. */
+export function describeOn(type: MysqlType): typeof describe | typeof describe.skip {
+  return URLS[type] ? describe : describe.skip;
 }
 
 /** An empty database, so that test files can run side by side. */
-export async function createMysqlDatabase(type: MysqlType, attributes = 'CHARACTER SET utf8mb4'): Promise<MysqlDatabase> {
+export async function createMysqlDatabase(
+  type: MysqlType,
+  attributes = 'CHARACTER SET utf8mb4',
+): Promise<MysqlDatabase> {
   const server = URLS[type];
   if (!server) throw new Error(`there is no server of type ${type}: set TEST_${type.toUpperCase()}_URL`);
   const name = `test_${randomUUID().replaceAll('-', '')}`;
@@ -46,6 +51,7 @@ export async function createMysqlDatabase(type: MysqlType, attributes = 'CHARACT
     type,
     url: url.href,
     name,
+    typeorm: { type, url: url.href, extra: { connectionLimit: 10 } },
     async query<Row>(sql: string, parameters?: unknown[]) {
       return (await pool.query(sql, parameters))[0] as Row[];
     },

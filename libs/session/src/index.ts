@@ -1,7 +1,31 @@
 export type { SessionEvent } from './core/events.js';
-export { SessionConfigError, SessionStoreError, type SessionErrorCode, type StoreFailure } from './core/errors.js';
+export { applyAtomic, type AtomicResult } from './core/atomic.js';
+export {
+  SessionConfigError,
+  SessionJoinError,
+  SessionStoreError,
+  type SessionErrorCode,
+  type StoreFailure,
+} from './core/errors.js';
 export type { Duration, SessionCleanupOptions, SessionCookieOptions, SessionOptions } from './core/options.js';
 export type { LoginOptions, SaveOptions, SessionData, SessionKey, TransactionManager } from './core/session.js';
+export type {
+  Applied,
+  AtomicOperation,
+  AtomicOutcome,
+  Delta,
+  Found,
+  JoinedStore,
+  JsonByKey,
+  Missed,
+  NewSession,
+  ReadValue,
+  Replacement,
+  SessionRef,
+  SessionStore,
+  StoredSession,
+  TransactionEnd,
+} from './core/store.js';
 export type { CleanupResult } from './maintenance/session-cleanup.js';
 export { CurrentSession } from './nest/current-session.js';
 export { openSession } from './nest/open-session.js';
@@ -26,6 +50,8 @@ export type {
   SessionStaticOptions,
 } from './nest/session.options.js';
 export { SessionService } from './nest/session.service.js';
+export { MysqlSessionColumns, Session as MysqlSessionEntity } from './storage/entities/mysql-session.entity.js';
 export { PostgresSessionColumns, Session as SessionEntity } from './storage/entities/postgres-session.entity.js';
 export { SessionColumns } from './storage/entities/session-columns.js';
+export { SqliteSessionColumns, Session as SqliteSessionEntity } from './storage/entities/sqlite-session.entity.js';
 export { CreateSessions1764000000000 } from './storage/migrations/create-sessions.js';

@@ -24,7 +24,7 @@ export function describeStoreOn({ name, entity, create }: StoreDatabase): void {
   };
 
   describeSessionStore(
-    `the store on ${name}`,
+    `[conformance] the store on ${name}`,
     async () => {
       const database = await create();
       dataSource = new DataSource({

@@ -47,8 +47,10 @@ export function selfCheck(operations: SessionOperations, connection: Connection)
     const userId = 'Ünï 😀';
     const lifetime = { idleTimeout: HOUR, absoluteTimeout: 2 * HOUR, persistent: true };
 
-    await operations.create({ ...ref, ...lifetime, userId, data: textsOf(TORTURE) }, randomUUID())(connection);
+    const created = { ...ref, ...lifetime, userId, data: textsOf(TORTURE) };
+    const firstExpiry = await operations.create(created, randomUUID())(connection);
     const found = sessionOf(await operations.find([tokenHash])(connection));
+    expectSame('the first expiry', firstExpiry, found.expiresAt);
     expectSame('the data', JSON.parse(found.data), TORTURE);
     expectSame('the user id', found.userId, userId);
     expectSame('the lifetime', [found.idleTimeout, found.persistent], [HOUR, true]);

@@ -62,8 +62,8 @@ export interface SessionDialect {
   /** @param warn is told of a set-up that works and will hurt. */
   connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection;
   operations(table: SessionTable): SessionOperations;
-  /** What the server has to be or to be set to; throws a SessionConfigError that says so. Default: nothing. */
-  checkServer?(connection: Connection): Promise<void>;
+  /** What the server and the table have to be or to be set to; throws a SessionConfigError that says so. Default: nothing. */
+  checkServer?(connection: Connection, table: SessionTable): Promise<void>;
   problemOf(reason: string): SetupProblem | undefined;
   /** The table of the dialect's entity, for the migration. */
   readonly table: TableOptions;

@@ -1,8 +1,11 @@
 import { SessionConfigError } from '../../core/errors.js';
 import type { SessionDialect } from './dialect.js';
+import { mariadbDialect } from './mariadb.js';
+import { mysqlDialect } from './mysql.js';
 import { postgresDialect } from './postgres.js';
+import { sqliteDialect } from './sqlite.js';
 
-const DIALECTS: readonly SessionDialect[] = [postgresDialect];
+const DIALECTS: readonly SessionDialect[] = [postgresDialect, mariadbDialect, mysqlDialect, sqliteDialect];
 
 /**
  * The dialect of a data source's `type`.

@@ -67,9 +67,15 @@ export class EntrySessionStore implements SessionStore {
     const tokenHash = session.tokenHash.toString('hex');
     const lifetime = beginning(await this.entries.now(), session);
     const row: Row = { id, tokenHash, userId, data: Object.entries(data), version: 1, ...lifetime };
-    // The token first: an entry that leads nowhere does no harm, and a session that nobody finds would.
-    await this.reserve(tokenHash, id);
     if (!(await this.entries.put(`session/${id}`, JSON.stringify(row), undefined))) throw refused();
+    try {
+      await this.reserve(tokenHash, id);
+    } catch (error) {
+      // Without its token nobody finds it, but the id would be taken until it expires.
+      const stored = await this.load(id);
+      if (stored) await this.entries.delete(`session/${id}`, stored.revision);
+      throw error;
+    }
     return applied(row);
   }
 

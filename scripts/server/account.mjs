@@ -1,18 +1,21 @@
-// The account that PostgreSQL runs as, and what that account can get at.
+// The account that a database server runs as, and what that account can get at.
 import { spawnSync } from 'node:child_process';
 import { chownSync, lchownSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** PostgreSQL refuses to run as root: then it runs as another account. Otherwise as ours. */
-export function serverAccount() {
+/**
+ * Database servers refuse to run as root: then they run as another account. Otherwise as ours.
+ * @param {string[]} names the accounts that may be there, the best first
+ */
+export function serverAccount(names) {
   if (process.getuid?.() !== 0) return {};
-  for (const name of ['postgres', 'nobody']) {
+  for (const name of names) {
     const id = (flag) => spawnSync('id', [flag, name], { encoding: 'utf8' });
     const uid = id('-u');
     if (uid.status === 0) return { uid: Number(uid.stdout), gid: Number(id('-g').stdout) };
   }
-  throw new Error('it cannot run as root, and there is neither an account postgres nor nobody. Set DATABASE_URL');
+  throw new Error(`it cannot run as root, and there is no account ${names.join(' or ')}. Set DATABASE_URL`);
 }
 
 export function give(path, account) {
@@ -33,6 +36,6 @@ export function canEnter(folder, account) {
 /** A temporary folder that the account can use; root's own may be closed to it. */
 export function publicTmp(account) {
   const folder = [tmpdir(), '/tmp', '/var/tmp'].find((candidate) => canEnter(candidate, account));
-  if (!folder) throw new Error('there is no temporary folder that the account of PostgreSQL can enter');
+  if (!folder) throw new Error('there is no temporary folder that the account of the server can enter');
   return folder;
 }

@@ -1,0 +1,409 @@
+import type { DataSource, TableOptions } from 'typeorm';
+import { applyAtomic } from '../../core/atomic.js';
+import { SessionConfigError } from '../../core/errors.js';
+import type { Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import type { Connection, Operation, Statement } from '../connection.js';
+import { Mysql2Pool } from '../drivers/mysql2.js';
+import { connectPool } from '../pooled-runner.js';
+import type { SessionTable } from '../session-table.js';
+import type { DialectConnection, Expiry, SessionDialect, SessionOperations } from './dialect.js';
+import { foundOf, lookOf, rowOf, rowsOf } from './rows.js';
+
+/** How long a replaced token is recognised, to refuse what was under way with it. */
+const PREVIOUS_TOKEN_MILLISECONDS = 30_000;
+
+/** What MariaDB and MySQL do differently. */
+export interface MysqlFlavour {
+  readonly type: 'mariadb' | 'mysql';
+  /** Refuses a server that is too old, or of the other kind. */
+  checkVersion(version: string): void;
+  /** SQL for JSON text as a value that JSON functions take for JSON, and not for a string. */
+  value(text: string): string;
+  /** SQL for JSON that a function made, as it is to be stored. */
+  document(json: string): string;
+  /** SQL for the text of JSON. */
+  text(json: string): string;
+  /** A top-level key, in quotes, as every JSON text and every path has to spell it. */
+  spell(key: string): string;
+}
+
+export function mysqlFamilyDialect(flavour: MysqlFlavour): SessionDialect {
+  return {
+    types: [flavour.type],
+    entityName: 'MysqlSessionEntity',
+    columnsName: 'MysqlSessionColumns',
+    connect,
+    operations: (table) => mysqlOperations(table, flavour),
+    checkServer: (connection, table) => checkServer(connection, table, flavour),
+    problemOf(errno) {
+      const problems = {
+        1146: 'no-table',
+        1054: 'no-column',
+        1044: 'no-permission',
+        1142: 'no-permission',
+        1143: 'no-permission',
+      } as const;
+      return problems[Number(errno) as keyof typeof problems];
+    },
+    table: TABLE,
+  };
+}
+
+const ASCII = { charset: 'ascii', collation: 'ascii_bin' };
+const UUID = { type: 'char', length: '36', ...ASCII };
+const HASH = { type: 'binary', length: '32' };
+
+/** Times are milliseconds since the epoch: TIMESTAMP ends in 2038 and moves with the time zone, DATETIME has none. */
+const TABLE: TableOptions = {
+  name: 'sessions',
+  engine: 'InnoDB',
+  columns: [
+    { name: 'id', ...UUID, isPrimary: true },
+    { name: 'token_hash', ...HASH },
+    { name: 'data', type: 'json' },
+    { name: 'user_id', type: 'varchar', length: '255', charset: 'utf8mb4', collation: 'utf8mb4_bin', isNullable: true },
+    { name: 'version', type: 'int' },
+    { name: 'created_at', type: 'bigint' },
+    { name: 'touched_at', type: 'bigint' },
+    { name: 'expires_at', type: 'bigint' },
+    { name: 'absolute_expires_at', type: 'bigint' },
+    { name: 'idle_timeout', type: 'bigint' },
+    { name: 'persistent', type: 'tinyint' },
+    { name: 'previous_token_hash', ...HASH, isNullable: true },
+    { name: 'previous_token_until', type: 'bigint', isNullable: true },
+    { name: 'last_write', ...UUID },
+  ],
+  indices: [
+    { columnNames: ['token_hash'], isUnique: true },
+    { columnNames: ['user_id'] },
+    { columnNames: ['expires_at'] },
+    { columnNames: ['previous_token_hash'] },
+  ],
+};
+
+function connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection {
+  const options = dataSource.options as unknown as {
+    connectTimeout?: number;
+    replication?: { restoreNodeTimeout?: number };
+    extra?: { connectTimeout?: number };
+  };
+  // Left out, it is 10 seconds, and a server that stops answering cannot hold the pool for longer.
+  if ({ ...options, ...options.extra }.connectTimeout === 0) {
+    warn(
+      'The data source sets no time limit on connecting, so a database that stops answering can fill the pool for minutes. ' +
+        'Set connectTimeout (2000, say) in TypeOrmModule.forRoot().',
+    );
+  }
+  if (options.replication && !options.replication.restoreNodeTimeout) {
+    warn(
+      'The data source gives up a database server for good when it could not be reached a few times. ' +
+        'Set replication.restoreNodeTimeout (1000, say) in TypeOrmModule.forRoot(), and it tries again.',
+    );
+  }
+  return connectPool(new Mysql2Pool(dataSource));
+}
+
+/**
+ * Collects parameters, which may be used more than once. Text travels as bytes behind an introducer: then neither the
+ * character set of the connection nor NO_BACKSLASH_ESCAPES can change it.
+ */
+class Parameters {
+  readonly #values: (Buffer | number)[] = [];
+
+  text(value: string): string {
+    return `_utf8mb4 ${this.bytes(Buffer.from(value))}`;
+  }
+
+  ascii(value: string): string {
+    return `_ascii ${this.bytes(Buffer.from(value))}`;
+  }
+
+  bytes(value: Buffer): string {
+    return this.#mark(value);
+  }
+
+  number(value: number): string {
+    return this.#mark(value);
+  }
+
+  statement(sql: string): Statement {
+    const parameters: unknown[] = [];
+    const marked = /\0(\d+)\0/g;
+    return { sql: sql.replace(marked, (_, index) => (parameters.push(this.#values[Number(index)]), '?')), parameters };
+  }
+
+  #mark(value: Buffer | number): string {
+    return `\0${this.#values.push(value) - 1}\0`;
+  }
+}
+
+/** Microseconds since the epoch when the statement began, whatever the time zone of the connection. */
+const BEGUN = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))`;
+
+/**
+ * Microseconds since then. SYSDATE() goes on while a statement waits for a lock, but in the connection's time zone, which
+ * may change its offset meanwhile: by whole half hours, so what counts is the distance from the nearest of them.
+ */
+const ELAPSED = 'GREATEST(0, MOD(TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)) + 8100000000, 1800000000) - 900000000)';
+
+/** When the statement began: one moment for all that it writes. */
+const NOW = `(${BEGUN} DIV 1000)`;
+
+/** The time at which a row is looked at: what ended while its write waited for another one is over. */
+const MOMENT = `((${BEGUN} + ${ELAPSED}) DIV 1000)`;
+
+function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavour): SessionOperations {
+  const isLive = `${c.expiresAt} > ${MOMENT}`;
+  const path = (key: string, p: Parameters) => p.text(`$.${flavour.spell(key)}`);
+  /** Text comes as bytes: results are not converted to the connection's character set, which may lack letters. */
+  const bytesOf = (text: string) => `CAST(${text} AS BINARY)`;
+  const valueOf = (key: string, p: Parameters) => bytesOf(flavour.text(`JSON_EXTRACT(${c.data}, ${path(key, p)})`));
+
+  /**
+   * CASE keeps the optimizer from the token's index. All writers come to a row by its primary key: one that came by another
+   * index would lock both in the other order, and two of them would deadlock.
+   */
+  const isOurs = (ref: SessionRef, p: Parameters, then = isLive) =>
+    `${c.id} = ${p.ascii(ref.id)} AND CASE WHEN ${c.tokenHash} = ${p.bytes(ref.tokenHash)} THEN ${then} END`;
+
+  const written = (mark: string, p: Parameters) => `${c.version} = ${c.version} + 1, ${c.lastWrite} = ${p.ascii(mark)}`;
+
+  // Assignments are carried out from left to right, and see what those before them have set: everywhere below, a column is
+  // read before it is written.
+  const idleExpiry = `GREATEST(${c.expiresAt}, LEAST(${c.absoluteExpiresAt}, ${NOW} + ${c.idleTimeout}))`;
+  const touchedWhenDue = (touchAfter: number, p: Parameters) => {
+    const isDue = `${c.touchedAt} <= ${NOW} - ${p.number(touchAfter)}`;
+    return (
+      `${c.expiresAt} = LAST_INSERT_ID(CASE WHEN ${isDue} THEN ${idleExpiry} ELSE ${c.expiresAt} END), ` +
+      `${c.touchedAt} = CASE WHEN ${isDue} THEN ${NOW} ELSE ${c.touchedAt} END`
+    );
+  };
+
+  const merged = (data: string, { set, unset }: Delta, p: Parameters) => {
+    const paths = unset.map((key) => path(key, p));
+    const rest = paths.length > 0 ? `JSON_REMOVE(${data}, ${paths.join(', ')})` : data;
+    const pairs = Object.entries(set).map(([key, json]) => `${path(key, p)}, ${flavour.value(p.text(json))}`);
+    return pairs.length > 0 ? `JSON_SET(${rest}, ${pairs.join(', ')})` : rest;
+  };
+
+  /** An object for each key, with it or empty, and then their union: a key that is absent must not become null. */
+  const kept = (keys: readonly string[], p: Parameters) => {
+    const empty = p.text('{}');
+    const objects = [...new Set(keys)].map((key) => {
+      const at = path(key, p);
+      const value = `JSON_EXTRACT(${c.data}, ${at})`;
+      return `IF(JSON_CONTAINS_PATH(${c.data}, 'one', ${at}), JSON_SET(${empty}, ${at}, ${value}), ${empty})`;
+    });
+    return `JSON_MERGE_PRESERVE(${[empty, empty, ...objects].join(', ')})`;
+  };
+
+  const objectText = (values: JsonByKey) =>
+    `{${Object.entries(values)
+      .map(([key, json]) => `${flavour.spell(key)}:${json}`)
+      .join(',')}}`;
+
+  const isObject = `JSON_VALID(${c.data}) AND JSON_TYPE(${c.data}) = 'OBJECT'`;
+
+  return {
+    create(session, mark) {
+      const p = new Parameters();
+      const idle = p.number(Math.min(session.idleTimeout, session.absoluteTimeout));
+      const statement = p.statement(
+        `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
+          `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite}) ` +
+          `VALUES (${p.ascii(session.id)}, ${p.bytes(session.tokenHash)}, ${p.text(objectText(session.data))}, ` +
+          `${session.userId === undefined ? 'NULL' : p.text(session.userId)}, 1, ${NOW}, ${NOW}, ` +
+          `LAST_INSERT_ID(${NOW} + ${idle}), ${NOW} + ${p.number(session.absoluteTimeout)}, ` +
+          `${p.number(session.idleTimeout)}, ${p.number(Number(session.persistent))}, ${p.ascii(mark)})`,
+      );
+      return expiryOf(statement);
+    },
+
+    find(tokenHashes) {
+      const p = new Parameters();
+      // An empty list would be an error.
+      const hashes = tokenHashes.map((hash) => p.bytes(hash)).join(', ') || 'NULL';
+      const nothing = 'NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL';
+      const data = `CASE WHEN ${c.version} IS NOT NULL AND ${isObject} THEN ${bytesOf(flavour.text(c.data))} END`;
+      // 0e0: times that another program wrote may be too far apart for integers, which would be an error.
+      const statement = p.statement(
+        `SELECT ${c.id}, HEX(${c.tokenHash}), ${data}, ${bytesOf(c.userId)}, ${c.idleTimeout}, ${c.persistent}, ` +
+          `${c.expiresAt}, ${c.absoluteExpiresAt} + 0e0 - ${NOW}, ${NOW} + 0e0 - ${c.touchedAt} ` +
+          `FROM ${name} WHERE ${c.tokenHash} IN (${hashes}) AND ${isLive} ` +
+          `UNION ALL SELECT ${nothing} FROM ${name} ` +
+          `WHERE ${c.previousTokenHash} IN (${hashes}) AND ${c.previousTokenUntil} > ${MOMENT}`,
+      );
+      return rowsOf(statement, foundOf);
+    },
+
+    look(id, tokenHash, key, mark) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `SELECT ${isLive}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
+          `${c.lastWrite} <=> ${mark === undefined ? 'NULL' : p.ascii(mark)}, ${c.version}, ` +
+          `${key === undefined ? 'NULL' : valueOf(key, p)}, ${c.expiresAt} FROM ${name} WHERE ${c.id} = ${p.ascii(id)}`,
+      );
+      return rowOf(statement, lookOf);
+    },
+
+    update(ref, delta, touchAfter, mark) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `UPDATE ${name} SET ${c.data} = ${flavour.document(merged(c.data, delta, p))}, ${written(mark, p)}, ` +
+          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} AND ${isObject}`,
+      );
+      return expiryOf(statement);
+    },
+
+    touch(ref, touchAfter) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `UPDATE ${name} SET ${c.expiresAt} = LAST_INSERT_ID(${idleExpiry}), ${c.touchedAt} = ${NOW} ` +
+          `WHERE ${isOurs(ref, p)} AND ${c.touchedAt} <= ${NOW} - ${p.number(touchAfter)}`,
+      );
+      return expiryOf(statement);
+    },
+
+    replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
+      const p = new Parameters();
+      const signIn = (idle: number, absolute: number) =>
+        `${c.userId} = ${p.text(login!.userId)}, ${c.touchedAt} = ${NOW}, ` +
+        `${c.absoluteExpiresAt} = ${NOW} + ${p.number(absolute)}, ` +
+        `${c.expiresAt} = LAST_INSERT_ID(${NOW} + ${p.number(Math.min(idle, absolute))}), ` +
+        `${c.idleTimeout} = ${p.number(idle)}, ${c.persistent} = ${p.number(Number(login!.persistent))}`;
+      const data = login ? kept(login.keep, p) : c.data;
+      const statement = p.statement(
+        `UPDATE ${name} SET ${isUnsent ? '' : `${c.previousTokenHash} = ${c.tokenHash}, `}` +
+          `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
+          `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}, ` +
+          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
+          `WHERE ${isOurs(ref, p)} AND ${isObject}`,
+      );
+      return expiryOf(statement);
+    },
+
+    apply(ref, operation, maxBytes, mark) {
+      const { kind, key } = operation;
+      const lockAndRead = () => {
+        const p = new Parameters();
+        return p.statement(
+          `SELECT ${c.version}, ${valueOf(key, p)} FROM ${name} WHERE ${isOurs(ref, p)} AND ${isObject} FOR UPDATE`,
+        );
+      };
+      const write = (version: number, value: string | undefined) => {
+        const p = new Parameters();
+        const delta = value === undefined ? { set: {}, unset: [key] } : { set: { [key]: value }, unset: [] };
+        const data = flavour.document(merged(c.data, delta, p));
+        const size = (json: string) => `LENGTH(${flavour.text(json)})`;
+        // What is too large already may still shrink. The version is the one that was locked, except in a cluster whose
+        // nodes lock for themselves alone.
+        return p.statement(
+          `UPDATE ${name} SET ${c.data} = ${data}, ${written(mark, p)} WHERE ${isOurs(ref, p)} ` +
+            `AND ${c.version} = ${p.number(version)} AND ${size(data)} <= GREATEST(${p.number(maxBytes)}, ${size(c.data)})`,
+        );
+      };
+      const work = async (connection: Connection) => {
+        const [row] = (await connection.run(lockAndRead())).rows;
+        if (!row) return undefined;
+        const version = Number(row[0]);
+        const current = row[1] ?? undefined;
+        if (kind === 'take' && current === undefined) return undefined;
+        if (kind === 'compareAndSet' && operation.version !== version) return undefined;
+        const result = applyAtomic(operation, current);
+        if (!result.fits) return undefined;
+        const { affected } = await connection.run(write(version, result.value));
+        return affected > 0 ? { value: kind === 'take' ? current : result.value } : undefined;
+      };
+      return (connection) => connection.transaction(() => work(connection));
+    },
+
+    delete(ref) {
+      const p = new Parameters();
+      const statement = p.statement(`DELETE FROM ${name} WHERE ${isOurs(ref, p, 'TRUE')}`);
+      return async (connection) => (await connection.run(statement)).affected > 0;
+    },
+
+    deleteExpired(limit) {
+      const p = new Parameters();
+      const isExpired = `${c.expiresAt} <= ${NOW}`;
+      // What others have locked, they write to or delete themselves: nobody waits for anybody.
+      const expired = p.statement(
+        `SELECT ${c.id} FROM ${name} WHERE ${isExpired} ORDER BY ${c.expiresAt} LIMIT ${p.number(limit)} ` +
+          'FOR UPDATE SKIP LOCKED',
+      );
+      const work = async (connection: Connection) => {
+        const { rows } = await connection.run(expired);
+        if (rows.length === 0) return 0;
+        return (await connection.run(deletionOf(rows.map(([id]) => id!)))).affected;
+      };
+      // The primary key, or a small table would be read whole, and with it the rows that were skipped. The condition stands
+      // here again: in a cluster whose nodes lock for themselves alone, a session may have been extended meanwhile.
+      const deletionOf = (ids: readonly string[]) => {
+        const q = new Parameters();
+        const list = ids.map((id) => q.ascii(id)).join(', ');
+        return q.statement(
+          `DELETE ${name} FROM ${name} FORCE INDEX (PRIMARY) WHERE ${c.id} IN (${list}) AND ${isExpired}`,
+        );
+      };
+      return async (connection) => {
+        // For the next transaction alone: REPEATABLE READ would lock the gaps between the rows too, and who inserts there.
+        await connection.run({ sql: 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED', parameters: [] });
+        return connection.transaction(() => work(connection));
+      };
+    },
+  };
+}
+
+/** A statement that hands the row's expiry to `LAST_INSERT_ID(expression)`, where it finds a row. */
+function expiryOf(statement: Statement): Operation<Expiry> {
+  return async (connection) => {
+    const { affected, insertId } = await connection.run(statement);
+    return affected > 0 ? insertId : undefined;
+  };
+}
+
+/** Refuses servers and settings with which a line of the contract would not hold. */
+async function checkServer(connection: Connection, table: SessionTable, flavour: MysqlFlavour): Promise<void> {
+  const ask = async (sql: string) => (await connection.run({ sql, parameters: [] })).rows;
+  // By SHOW and not by @@name, which fails where a version does not have a variable.
+  const names = ['version', 'autocommit', 'completion_type', 'log_bin', 'binlog_format'];
+  const variables = new Map(
+    (await ask(`SHOW VARIABLES WHERE Variable_name IN ('${names.join("', '")}')`)) as [string, string][],
+  );
+  flavour.checkVersion(variables.get('version') ?? '');
+  if (variables.get('autocommit') === 'OFF') {
+    throw new SessionConfigError(
+      'Connections to the database begin with autocommit off, so nothing that a session writes would be committed. Set autocommit = 1.',
+    );
+  }
+  if (!['NO_CHAIN', undefined].includes(variables.get('completion_type'))) {
+    throw new SessionConfigError(
+      'The database is set to begin a transaction, or to close the connection, after every COMMIT. Set completion_type = NO_CHAIN.',
+    );
+  }
+  if (variables.get('log_bin') === 'ON' && variables.get('binlog_format') === 'STATEMENT') {
+    throw new SessionConfigError(
+      'The database writes its binary log by statement, and refuses the clean-up of sessions then. Set binlog_format to MIXED or ROW.',
+    );
+  }
+  const [clock] = await ask('SELECT SLEEP(0.002), SYSDATE(6) > NOW(6)');
+  if (clock?.[1] === '0') {
+    throw new SessionConfigError(
+      'The database runs with --sysdate-is-now, so a session that ends while its write waits could not be noticed. Start it without.',
+    );
+  }
+  const [definition] = await ask(`SHOW CREATE TABLE ${table.name}`);
+  const engine = /\) ENGINE=(\w+)/.exec(definition?.[1] ?? '')?.[1];
+  if (engine !== undefined && engine !== 'InnoDB') {
+    throw new SessionConfigError(
+      `The session table "${table.label}" has the engine ${engine}, which cannot do what sessions need. Run: ALTER TABLE ${table.name} ENGINE = InnoDB`,
+    );
+  }
+}
+
+/** Whether a version such as `10.11.6-MariaDB-1` is at least this one. */
+export function isAtLeast(version: string, minimum: readonly [number, number, number]): boolean {
+  const numbers = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? [0, 0, 0];
+  const difference = numbers.map((number, index) => number - minimum[index]!).find((step) => step !== 0) ?? 0;
+  return difference >= 0;
+}

@@ -1,0 +1,4 @@
+import { runGuardian } from '../server/guardian.mjs';
+import { startTemporaryServer } from './server.mjs';
+
+await runGuardian(startTemporaryServer);
