@@ -10,6 +10,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findMariadb, startMariadb } from './mariadb.mjs';
 import { startPostgres } from './postgres.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -27,7 +28,7 @@ const breaks = BREAKS.filter(
   (planned, index) => planned.tag.startsWith(wanted) && (!options.one || isFirst(planned, index)),
 );
 const copy = mkdtempSync(join(tmpdir(), 'session-breaks-'));
-const postgres = process.env.TEST_DATABASE_URL ? undefined : await startPostgres();
+const servers = await startServers();
 const survivors = [];
 
 try {
@@ -42,11 +43,25 @@ try {
   }
 } finally {
   rmSync(copy, { recursive: true, force: true });
-  await postgres?.stop();
+  for (const server of servers) await server.stop();
 }
 
 console.log(`\n${breaks.length - survivors.length} of ${breaks.length} breaks were noticed`);
 process.exitCode = survivors.length > 0 || breaks.length === 0 ? 1 : 0;
+
+/** Once for all runs, in the variables that the tests look at. */
+async function startServers() {
+  const started = [];
+  const start = async (variable, startServer) => {
+    if (process.env[variable]) return;
+    const server = await startServer();
+    process.env[variable] = server.url;
+    started.push(server);
+  };
+  await start('TEST_DATABASE_URL', startPostgres);
+  if (findMariadb()) await start('TEST_MARIADB_URL', startMariadb);
+  return started;
+}
 
 /**
  * @param {Break} planned
@@ -81,7 +96,6 @@ function run({ tag, file, search, replace, test }) {
     ],
     {
       cwd: copy,
-      env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? process.env.TEST_DATABASE_URL },
       stdio: 'ignore',
       timeout: 120_000,
     },

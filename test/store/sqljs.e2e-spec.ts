@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { SqliteSessionEntity, type SessionRef, type SessionStore } from 'nestjs-typeorm-session';
+import { SqliteSessionEntity, type SessionRef, type SessionStore, type TransactionEnd } from 'nestjs-typeorm-session';
 import type { DataSource } from 'typeorm';
 import { startApp, type TestApp } from '../support/app.js';
 import { LabController } from '../support/lab.js';
@@ -85,23 +85,11 @@ describe('a store on sql.js', () => {
     const ref = await createSession(store, Object.fromEntries(keys.map((key) => [key, '1'])));
     await store.update(ref, { set: Object.fromEntries(keys.map((key) => [`${key}'`, '2'])), unset: keys }, HOUR);
     expect(await dataOf(store, ref)).toEqual(Object.fromEntries(keys.map((key) => [`${key}'`, 2])));
-    await store.replace(
-      ref,
-      {
-        tokenHash: Buffer.alloc(32, 1),
-        isUnsent: false,
-        login: {
-          userId: 'u',
-          keep: [...keys, ...keys.map((key) => `${key}'`)],
-          ...{ idleTimeout: HOUR, absoluteTimeout: HOUR, persistent: true },
-        },
-      },
-      { set: {}, unset: [] },
-      HOUR,
-    );
-    expect(await dataOf(store, { ...ref, tokenHash: Buffer.alloc(32, 1) })).toEqual(
-      Object.fromEntries(keys.map((key) => [`${key}'`, 2])),
-    );
+    const keep = [...keys, ...keys.map((key) => `${key}'`)];
+    const login = { userId: 'u', keep, idleTimeout: HOUR, absoluteTimeout: HOUR, persistent: true };
+    const tokenHash = Buffer.alloc(32, 1);
+    await store.replace(ref, { tokenHash, isUnsent: false, login }, { set: {}, unset: [] }, HOUR);
+    expect(await dataOf(store, { ...ref, tokenHash })).toEqual(Object.fromEntries(keys.map((key) => [`${key}'`, 2])));
   });
 
   it('keeps the text of every number that it does not write', async () => {
@@ -204,7 +192,7 @@ describe('a store on sql.js', () => {
       })
       .catch(() => undefined);
     expect(await dataOf(store, ref)).toEqual({ a: 1 });
-    let ended;
+    let ended: Promise<TransactionEnd> | undefined;
     await dataSource.transaction(async (manager) => {
       const joined = store.join!(manager);
       await joined.store.update(ref, { set: { a: '2' }, unset: [] }, HOUR);

@@ -23,7 +23,7 @@ export interface TestAppOptions {
   /** Instead of `session`: a module made with `forRootAsync`, say. */
   readonly sessionModule?: DynamicModule;
   readonly typeorm?: Partial<TypeOrmModuleOptions>;
-  /** Connections of the application's pool. */
+  /** Connections of the application's pool, on PostgreSQL. */
   readonly poolSize?: number;
   /** Runs before the application listens: middleware, plugins, global pipes. */
   readonly prepare?: (app: INestApplication) => unknown;
@@ -42,7 +42,8 @@ export interface TestApp {
 export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const events: SessionEvent[] = [];
   const { platform, databaseUrl, controllers = [], providers = [], imports = [], poolSize = 10 } = options;
-  const typeorm = { type: 'postgres', url: databaseUrl, autoLoadEntities: true, ...options.typeorm };
+  const pool = options.typeorm?.type ? {} : { extra: { max: poolSize } };
+  const typeorm = { type: 'postgres', url: databaseUrl, autoLoadEntities: true, ...pool, ...options.typeorm };
   const session =
     options.sessionModule ??
     SessionModule.forRoot({
@@ -54,11 +55,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const root = class TestModule {};
   const module: DynamicModule = {
     module: root,
-    imports: [
-      TypeOrmModule.forRoot({ extra: { max: poolSize }, ...typeorm, retryAttempts: 0 } as TypeOrmModuleOptions),
-      session,
-      ...imports,
-    ],
+    imports: [TypeOrmModule.forRoot({ ...typeorm, retryAttempts: 0 } as TypeOrmModuleOptions), session, ...imports],
     controllers,
     providers,
   };

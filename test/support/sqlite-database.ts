@@ -40,23 +40,20 @@ export function loadBetterSqlite3(): BetterSqlite3 {
 }
 
 /** Describes tests that need better-sqlite3; skips them, visibly, where it is missing. */
-export function describeOnBetterSqlite3(title: string, body: () => void): void {
-  if (BETTER_SQLITE3) return describe(title, body);
-  console.warn(`${title}: skipped, as better-sqlite3 is not installed in scripts/race/sqlite or TEST_BETTER_SQLITE3`);
-  describe.skip(title, body);
-}
-
-/** A folder for the files of a database. */
-export function createFolder(): { readonly file: string; drop(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'session-sqlite-'));
-  return { file: join(folder, 'test.db'), drop: () => rmSync(folder, { recursive: true }) };
+export const describeOnBetterSqlite3 = BETTER_SQLITE3 ? describe : describe.skip;
+if (!BETTER_SQLITE3) {
+  console.warn(
+    'SQLite files: not run. Their tests need better-sqlite3, in TEST_BETTER_SQLITE3 or scripts/race/sqlite.',
+  );
 }
 
 /** A file that any number of processes may open. */
 export async function createSqliteFile(options: object = {}) {
-  const { file, drop } = createFolder();
+  const folder = mkdtempSync(join(tmpdir(), 'session-sqlite-'));
+  const file = join(folder, 'test.db');
   const typeorm = { type: 'better-sqlite3', database: file, driver: loadBetterSqlite3(), ...options };
-  return { file, typeorm: typeorm as Partial<TypeOrmModuleOptions>, drop: async () => drop() };
+  const drop = async () => rmSync(folder, { recursive: true });
+  return { file, typeorm: typeorm as Partial<TypeOrmModuleOptions>, drop };
 }
 
 /** A database of sql.js, in memory. */

@@ -7,7 +7,13 @@ export {
   type SessionErrorCode,
   type StoreFailure,
 } from './core/errors.js';
-export type { Duration, SessionCleanupOptions, SessionCookieOptions, SessionOptions } from './core/options.js';
+export type {
+  Duration,
+  SessionCleanupOptions,
+  SessionCookieOptions,
+  SessionLifetime,
+  SessionOptions,
+} from './core/options.js';
 export type { LoginOptions, SaveOptions, SessionData, SessionKey, TransactionManager } from './core/session.js';
 export type {
   Applied,

@@ -1,4 +1,4 @@
-import { applyAtomic } from './atomic.js';
+import { applyAtomic, MAX_COUNTER } from './atomic.js';
 import {
   describeError,
   SessionConfigError,
@@ -198,7 +198,7 @@ export class RequestSession implements Session {
       if (!Number.isFinite(by)) throw this.#error('SESSION_VALUE', 'increment() needs a finite number to add');
       const answer = await this.#apply({ kind: 'increment', key, by }, turn);
       if (answer.status === 'applied') return Number(answer.value);
-      if (answer.value === undefined) throw this.#noRoom('increment', key);
+      if (answer.value === undefined && Math.abs(by) <= MAX_COUNTER) throw this.#noRoom('increment', key);
       throw this.#error('SESSION_VALUE', `increment() needs a number within ±(2^53 - 1) at ${pathOf(key)}`);
     });
   }

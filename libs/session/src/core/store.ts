@@ -21,7 +21,7 @@ export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'pe
 /** What a store knows of a token's hash. A hash that it does not know has no entry. */
 export type Found =
   | { readonly status: 'live'; readonly session: StoredSession }
-  /** The token was replaced within the last 30 seconds. */
+  /** Of the tokens that were replaced, it is the last that was sent, and that was within the last 30 seconds. */
   | { readonly status: 'replaced' }
   /** Another program wrote there what is no session: data that is no JSON object, or a time that is none. */
   | { readonly status: 'unreadable'; readonly id: string };
@@ -111,7 +111,7 @@ export interface SessionStore {
   /** Looks up all hashes in one statement; unknown, expired and ended ones are left out. */
   find(tokenHashes: readonly Buffer[]): Promise<Found[]>;
 
-  /** The committed value of one key and the row's version, for compare-and-set. */
+  /** The committed value of one key and the row's version, for compare-and-set. Every write but a touch changes the version. */
   read(ref: SessionRef, key: string): Promise<ReadValue | Missed>;
 
   /**
@@ -123,9 +123,16 @@ export interface SessionStore {
   /** Moves the idle expiry, if `touchAfter` milliseconds have passed since it was moved last. `undefined`: not moved. */
   touch(ref: SessionRef, touchAfter: number): Promise<Applied | undefined>;
 
-  /** Replaces the token in place, with the delta in the same statement. The old one only ever refuses from then on. */
+  /**
+   * Replaces the token in place, with the delta in the same statement. The old one only ever refuses from then on. A token
+   * that exists already is a `refused` failure.
+   */
   replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
 
+  /**
+   * Reads and writes one key in one step; moves no expiry. What would make the data larger than the store's `maxBytes` is
+   * `unfit`, but what is larger already may shrink.
+   */
   apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome>;
 
   delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed>;

@@ -52,12 +52,12 @@ export class SqliteRunner<D> implements Runner {
     this.#driver = driver;
   }
 
-  run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
+  async run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
+    if (this.#isClosed) throw new StatementError('unsent', 'closed');
     const deadline = performance.now() + milliseconds;
     const turn = this.#last.then(async () => {
       // Nothing can be cut short: a statement has this thread for itself. So only the wait is limited.
       if (performance.now() >= deadline) throw new StatementError('unsent', 'deadline');
-      if (this.#isClosed) throw new StatementError('unsent', 'closed');
       return this.#operate(operation);
     });
     this.#last = turn.catch(() => undefined);
@@ -162,10 +162,13 @@ export function sqliteFailure(code: string, message: string): SqliteFailure {
 /** A table or column that is not there. */
 const MISSING = /^no such table|^no such column|has no column named/;
 
+/** What a column holds. */
+export type SqliteValue = string | number | bigint | Uint8Array | null;
+
 /** The values of a row, as text. */
-export function rawRow(values: readonly unknown[]): RawRow {
+export function rawRow(values: readonly SqliteValue[]): RawRow {
   // Where tests have a realm of their own, the arrays of a native driver are of another: `map` would keep that.
-  return Array.from(values, (value) => (value === null ? null : String(value)));
+  return Array.from(values, (value) => (value === null ? null : value.toString()));
 }
 
 function failureOf(code: string): StatementFailure {

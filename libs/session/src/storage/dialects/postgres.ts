@@ -252,7 +252,7 @@ function outcomeOf(
 ): { data: string; fits: string } {
   const withKey = (value: string) => `(${data} || jsonb_build_object(${key}, ${value}))`;
   const typeIs = (type: string, then: string) =>
-    `CASE coalesce(jsonb_typeof(${data} -> ${key}), 'absent') WHEN 'absent' THEN true WHEN '${type}' THEN ${then} ELSE false END`;
+    `CASE WHEN coalesce(jsonb_typeof(${data} -> ${key}), '${type}') = '${type}' THEN ${then} ELSE false END`;
   switch (operation.kind) {
     case 'increment': {
       // float8 is what JSON numbers are to JavaScript: the result is the same as if it had been added there.

@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Statement, StatementResult } from '../connection.js';
-import { rawRow, sqliteFailure, type SqliteDriver, type SqliteFailure } from '../sqlite-runner.js';
+import { rawRow, sqliteFailure, type SqliteDriver, type SqliteFailure, type SqliteValue } from '../sqlite-runner.js';
 
 /** As much of better-sqlite3 as sessions need. */
 export interface BetterSqlite3Database {
@@ -11,7 +11,7 @@ export interface BetterSqlite3Database {
 interface PreparedStatement {
   /** Whether it answers rows. */
   readonly reader: boolean;
-  raw(): { all(...parameters: readonly unknown[]): unknown[][] };
+  raw(): { all(...parameters: readonly unknown[]): SqliteValue[][] };
   run(...parameters: readonly unknown[]): { changes: number };
 }
 interface OpenOptions {

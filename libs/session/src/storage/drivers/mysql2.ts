@@ -9,6 +9,9 @@ interface MysqlPool {
   /** The older package `mysql` has none. */
   execute?: unknown;
 }
+interface MysqlField {
+  buffer(): Buffer | null;
+}
 interface MysqlClient {
   on(event: 'error', listener: () => void): unknown;
   query(
@@ -16,7 +19,7 @@ interface MysqlClient {
       sql: string;
       values: readonly unknown[];
       rowsAsArray: true;
-      typeCast(field: { string(encoding: 'utf8'): string | null }): string | null;
+      typeCast(field: MysqlField): string | null;
     },
     callback: (error: unknown, result: readonly RawRow[] | ResultHeader) => void,
   ): void;
@@ -109,8 +112,9 @@ interface Mysql2Error {
   readonly fatal: boolean;
 }
 
-function asText(field: { string(encoding: 'utf8'): string | null }): string | null {
-  return field.string('utf8');
+/** Not the field's own `string()`, which decodes by the character set of the connection. */
+function asText(field: MysqlField): string | null {
+  return field.buffer()?.toString() ?? null;
 }
 
 function resultOf(result: readonly RawRow[] | ResultHeader): StatementResult {
@@ -130,10 +134,10 @@ const WRONG_SERVER = new Set([1047, 1290, 1792, 1836]);
 const ENDED = new Set([1927, 4031]);
 
 /**
- * 1020 changed since it was read, 1205 lock wait timeout, 1213 deadlock, or lost to another Galera node, 1412 table changed.
- * 1205 undoes the statement alone; the transaction around it, where there is one, is undone by us.
+ * 1020 changed since it was read, 1205 lock wait timeout, 1412 table changed. 1205 undoes the statement alone; the
+ * transaction around it, where there is one, is undone by us.
  */
-const ROLLED_BACK = new Set([1020, 1205, 1213, 1412]);
+const ROLLED_BACK = new Set([1020, 1205, 1412]);
 
 /** 1180 error during COMMIT, and what the server says when it goes away: whether before or after, nobody knows. */
 const LOST = new Set([1180, 1927]);
@@ -148,7 +152,7 @@ function failureOf(errno: number, sqlState: string): StatementFailure {
   // Before the class 08, which it has as well: a packet that is too large will be too large again.
   if (errno === 1153) return 'refused';
   if (errno === 4031) return 'unsent';
-  // Class 40: the transaction was undone.
+  // 40001: deadlock (1213), or lost to another Galera node. 40000: undone by group replication (3101).
   if (ROLLED_BACK.has(errno) || sqlState === '40001' || sqlState === '40000') return 'rolledBack';
   if (AWAY.has(errno)) return 'away';
   if (LOST.has(errno) || sqlState.startsWith('08')) return 'lost';

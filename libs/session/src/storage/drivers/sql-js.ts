@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { StatementError, type Statement, type StatementResult } from '../connection.js';
-import { rawRow, sqliteFailure, type SqliteDriver, type SqliteFailure } from '../sqlite-runner.js';
+import { rawRow, sqliteFailure, type SqliteDriver, type SqliteFailure, type SqliteValue } from '../sqlite-runner.js';
 
 /** As much of sql.js as sessions need. */
 export interface SqlJsDatabase {
@@ -11,7 +11,7 @@ export interface SqlJsDatabase {
 interface PreparedStatement {
   bind(parameters: readonly unknown[]): unknown;
   step(): boolean;
-  get(): unknown[];
+  get(): SqliteValue[];
   free(): unknown;
 }
 /** TypeORM's driver. */
