@@ -241,6 +241,7 @@ describeOnBetterSqlite3('how a file is opened', () => {
       await delay(1);
       connection.pragma('busy_timeout = 4000');
       connection.pragma('cache_size = -123');
+      connection.pragma('foreign_keys = OFF');
       prepared.push(connection);
     };
     const { typeorm, drop } = await createSqliteFile({ prepareDatabase });
