@@ -42,7 +42,7 @@ export function connectSqlite<D>(driver: SqliteDriver<D>): DialectConnection {
  * Operations on the one connection that there is for sessions, one after the other: a statement of another request would
  * otherwise get into a transaction that is not its own. That costs no time, since no two statements ever run at once.
  */
-export class SqliteRunner<D> implements Runner {
+class SqliteRunner<D> implements Runner {
   readonly mayRepeat = true;
   readonly #driver: SqliteDriver<D>;
   #last: Promise<unknown> = Promise.resolve();
@@ -92,7 +92,7 @@ export class SqliteRunner<D> implements Runner {
 }
 
 /** A connection of ours, or TypeORM's: there we may be in a transaction of the application, or know that we are. */
-export class SqliteConnection<D> implements Connection {
+class SqliteConnection<D> implements Connection {
   readonly #driver: SqliteDriver<D>;
   readonly #database: D;
   readonly #kind: 'own' | 'shared' | 'joined';
