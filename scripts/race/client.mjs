@@ -1,0 +1,34 @@
+import { Agent, request } from 'node:http';
+
+const agent = new Agent({ keepAlive: true });
+
+/**
+ * @returns {Promise<{ status: number, body: { value?: unknown, code?: string }, cookie?: string }>} `cookie` is the one
+ *   that was issued, as the next request sends it
+ */
+export function post(port, operation, body, cookie) {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', ...(cookie === undefined ? {} : { cookie }) };
+    const outgoing = request({ agent, host: '127.0.0.1', port, path: `/${operation}`, method: 'POST', headers });
+    outgoing.once('error', reject).once('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part) => (text += part));
+      response.once('error', reject).once('end', () => {
+        try {
+          resolve({ status: response.statusCode, body: JSON.parse(text), cookie: issued(response.headers) });
+        } catch (error) {
+          reject(new Error(`/${operation} answered ${response.statusCode} and no JSON: ${text}`, { cause: error }));
+        }
+      });
+    });
+    outgoing.end(JSON.stringify(body));
+  });
+}
+
+/** Of a cookie that is cleared, nothing is left. */
+function issued({ 'set-cookie': [line] = [] }) {
+  const [pair] = (line ?? '').split(';');
+  return /=./.test(pair) ? pair : undefined;
+}
+
+export const closeConnections = () => agent.destroy();
