@@ -413,6 +413,32 @@ describe('the tables of the README', () => {
     expect(told.sort()).toEqual(thrown.sort());
   });
 
+  it('have the races as they were run, with nothing lost by us and much by the naive store', () => {
+    const rows = ['postgres', 'mariadb', 'sqlite'].map((name) => {
+      const result = JSON.parse(readFileSync(join(ROOT, `docs/results/race-${name}.json`), 'utf8')) as RaceResult;
+      const ours = sumOf(result.operations);
+      const naive = sumOf(result.control);
+      expect([Object.keys(result.operations).length, ours.lost, ours.duplicated, ours.resurrected]).toEqual([
+        8, 0, 0, 0,
+      ]);
+      expect(Object.values(result.operations).every(({ acknowledged }) => acknowledged >= 2_000)).toBe(true);
+      expect(naive.lost * naive.duplicated * naive.resurrected).toBeGreaterThan(0);
+      const { acknowledged, lost, duplicated, resurrected, refused } = ours;
+      const numbers = [
+        acknowledged,
+        lost,
+        duplicated,
+        resurrected,
+        refused,
+        naive.lost,
+        naive.duplicated,
+        naive.resurrected,
+      ];
+      return [Object.entries(result.versions)[0]!.join(' '), ...numbers.map(String)];
+    });
+    expect(tableUnder('Nothing acknowledged is lost')).toEqual(rows);
+  });
+
   it('have the matrix as it was run, and all of it was well', async () => {
     const { withTable } = (await import(join(ROOT, 'scripts/matrix/table.mjs'))) as {
       withTable(markdown: string, result: object): string;
@@ -589,6 +615,22 @@ function tableUnder(heading: string): string[][] {
       .map((cell) => cell.trim()),
   );
   return rows.slice(2);
+}
+
+interface RaceResult {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly operations: RaceTallies;
+  readonly control: RaceTallies;
+}
+type RaceTallies = Readonly<Record<string, RaceTally>>;
+type RaceTally = Record<'acknowledged' | 'lost' | 'duplicated' | 'resurrected' | 'refused', number>;
+
+function sumOf(tallies: RaceTallies): RaceTally {
+  const sum: RaceTally = { acknowledged: 0, lost: 0, duplicated: 0, resurrected: 0, refused: 0 };
+  for (const tally of Object.values(tallies)) {
+    for (const key of Object.keys(sum) as (keyof RaceTally)[]) sum[key] += tally[key];
+  }
+  return sum;
 }
 
 function codeIn(cell: string): string {
