@@ -68,3 +68,11 @@ export interface SessionDialect {
   /** The table of the dialect's entity, for the migration. */
   readonly table: TableOptions;
 }
+
+/** What a token, a user's sessions, expired rows and a replaced token are found by. */
+export const SESSION_INDICES: NonNullable<TableOptions['indices']> = [
+  { columnNames: ['token_hash'], isUnique: true },
+  { columnNames: ['user_id'] },
+  { columnNames: ['expires_at'] },
+  { columnNames: ['previous_token_hash'] },
+];

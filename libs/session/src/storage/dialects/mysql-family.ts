@@ -6,7 +6,14 @@ import type { Connection, Operation, Statement } from '../connection.js';
 import { Mysql2Pool } from '../drivers/mysql2.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
-import type { DialectConnection, Expiry, SessionDialect, SessionOperations } from './dialect.js';
+import {
+  SESSION_INDICES,
+  type DialectConnection,
+  type Expiry,
+  type SessionDialect,
+  type SessionOperations,
+} from './dialect.js';
+import { MarkedParameters } from './marked-parameters.js';
 import { foundOf, lookOf, rowOf, rowsOf } from './rows.js';
 
 /** How long a replaced token is recognised, to refuse what was under way with it. */
@@ -73,12 +80,7 @@ const TABLE: TableOptions = {
     { name: 'previous_token_until', type: 'bigint', isNullable: true },
     { name: 'last_write', ...UUID },
   ],
-  indices: [
-    { columnNames: ['token_hash'], isUnique: true },
-    { columnNames: ['user_id'] },
-    { columnNames: ['expires_at'] },
-    { columnNames: ['previous_token_hash'] },
-  ],
+  indices: SESSION_INDICES,
 };
 
 function connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection {
@@ -104,12 +106,10 @@ function connect(dataSource: DataSource, warn: (sentence: string) => void): Dial
 }
 
 /**
- * Collects parameters, which may be used more than once. Text travels as bytes behind an introducer: then neither the
- * character set of the connection nor NO_BACKSLASH_ESCAPES can change it.
+ * Text travels as bytes behind an introducer: then neither the character set of the connection nor NO_BACKSLASH_ESCAPES can
+ * change it.
  */
-class Parameters {
-  readonly #values: (Buffer | number)[] = [];
-
+class Parameters extends MarkedParameters<Buffer | number> {
   text(value: string): string {
     return `_utf8mb4 ${this.bytes(Buffer.from(value))}`;
   }
@@ -119,21 +119,11 @@ class Parameters {
   }
 
   bytes(value: Buffer): string {
-    return this.#mark(value);
+    return this.mark(value);
   }
 
   number(value: number): string {
-    return this.#mark(value);
-  }
-
-  statement(sql: string): Statement {
-    const parameters: unknown[] = [];
-    const marked = /\0(\d+)\0/g;
-    return { sql: sql.replace(marked, (_, index) => (parameters.push(this.#values[Number(index)]), '?')), parameters };
-  }
-
-  #mark(value: Buffer | number): string {
-    return `\0${this.#values.push(value) - 1}\0`;
+    return this.mark(value);
   }
 }
 

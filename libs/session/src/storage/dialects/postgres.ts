@@ -4,7 +4,7 @@ import type { RawRow, Statement } from '../connection.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
-import type { SessionDialect, SessionOperations } from './dialect.js';
+import { SESSION_INDICES, type SessionDialect, type SessionOperations } from './dialect.js';
 import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
 
 /** How long a replaced token is recognised, to refuse what was under way with it. */
@@ -51,12 +51,7 @@ export const postgresDialect: SessionDialect = {
       { name: 'previous_token_until', type: 'timestamptz', isNullable: true },
       { name: 'last_write', type: 'uuid' },
     ],
-    indices: [
-      { columnNames: ['token_hash'], isUnique: true },
-      { columnNames: ['user_id'] },
-      { columnNames: ['expires_at'] },
-      { columnNames: ['previous_token_hash'] },
-    ],
+    indices: SESSION_INDICES,
   },
 };
 

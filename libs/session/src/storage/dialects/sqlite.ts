@@ -2,12 +2,13 @@ import type { DataSource } from 'typeorm';
 import { applyAtomic } from '../../core/atomic.js';
 import { SessionConfigError } from '../../core/errors.js';
 import type { Delta, SessionRef } from '../../core/store.js';
-import { StatementError, type Connection, type Statement } from '../connection.js';
+import { StatementError, type Connection } from '../connection.js';
 import { BetterSqlite3 } from '../drivers/better-sqlite3.js';
 import { SqlJs } from '../drivers/sql-js.js';
 import type { SessionTable } from '../session-table.js';
 import { connectSqlite } from '../sqlite-runner.js';
-import type { DialectConnection, SessionDialect, SessionOperations } from './dialect.js';
+import { SESSION_INDICES, type DialectConnection, type SessionDialect, type SessionOperations } from './dialect.js';
+import { MarkedParameters } from './marked-parameters.js';
 import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
 
 /** How long a replaced token is recognised, to refuse what was under way with it. */
@@ -51,12 +52,7 @@ export const sqliteDialect: SessionDialect = {
       { name: 'previous_token_until', type: 'integer', isNullable: true },
       { name: 'last_write', type: 'varchar', length: '36' },
     ],
-    indices: [
-      { columnNames: ['token_hash'], isUnique: true },
-      { columnNames: ['user_id'] },
-      { columnNames: ['expires_at'] },
-      { columnNames: ['previous_token_hash'] },
-    ],
+    indices: SESSION_INDICES,
   },
 };
 
@@ -83,22 +79,13 @@ async function checkServer(connection: Connection): Promise<void> {
   );
 }
 
-/** Collects parameters, which may be used more than once and stand in the SQL in any order. */
-class Parameters {
-  readonly #values: unknown[] = [];
-
+class Parameters extends MarkedParameters<string | number | Buffer | null> {
   add(value: string | number | Buffer | null): string {
-    return `\0${this.#values.push(value) - 1}\0`;
+    return this.mark(value);
   }
 
   list(values: readonly (string | Buffer)[]): string {
-    return values.map((value) => this.add(value)).join(', ');
-  }
-
-  statement(sql: string): Statement {
-    const parameters: unknown[] = [];
-    const marked = /\0(\d+)\0/g;
-    return { sql: sql.replace(marked, (_, index) => (parameters.push(this.#values[Number(index)]), '?')), parameters };
+    return values.map((value) => this.mark(value)).join(', ');
   }
 }
 
