@@ -3,6 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 /** Characters of a token. */
 export const TOKEN_LENGTH = 43;
 
+/** How long a replaced token is recognised, to refuse what was under way with it. Part of the contract, and no option. */
+export const PREVIOUS_TOKEN_MILLISECONDS = 30_000;
+
 const TOKEN_BYTES = 32;
 const TOKEN_SHAPE = /^[A-Za-z0-9_-]{43}$/;
 

@@ -14,9 +14,7 @@ import type {
   SessionRef,
   SessionStore,
 } from '../core/store.js';
-
-/** Milliseconds for which a replaced token is recognised, to refuse what was under way with it. */
-const PREVIOUS_TOKEN_MILLISECONDS = 30_000;
+import { PREVIOUS_TOKEN_MILLISECONDS } from '../core/token.js';
 
 const GONE = { status: 'gone' } as const;
 const REPLACED = { status: 'replaced' } as const;

@@ -2,6 +2,7 @@ import type { DataSource, TableOptions } from 'typeorm';
 import { applyAtomic } from '../../core/atomic.js';
 import { SessionConfigError } from '../../core/errors.js';
 import type { Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import type { Connection, Operation, Statement } from '../connection.js';
 import { Mysql2Pool } from '../drivers/mysql2.js';
 import { connectPool } from '../pooled-runner.js';
@@ -15,9 +16,6 @@ import {
 } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
 import { foundOf, lookOf, rowOf, rowsOf } from './rows.js';
-
-/** How long a replaced token is recognised, to refuse what was under way with it. */
-const PREVIOUS_TOKEN_MILLISECONDS = 30_000;
 
 /** What MariaDB and MySQL do differently. */
 export interface MysqlFlavour {

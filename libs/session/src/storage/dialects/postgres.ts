@@ -1,14 +1,12 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
 import type { AtomicOperation, Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import type { RawRow, Statement } from '../connection.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
 import { SESSION_INDICES, type SessionDialect, type SessionOperations } from './dialect.js';
 import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
-
-/** How long a replaced token is recognised, to refuse what was under way with it. */
-const PREVIOUS_TOKEN_SECONDS = 30;
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
@@ -182,7 +180,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
       const statement = p.statement(
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
           `${c.previousTokenHash} = ${isUnsent ? c.previousTokenHash : c.tokenHash}, ` +
-          `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_SECONDS} seconds', ` +
+          `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_MILLISECONDS} milliseconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
           `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,

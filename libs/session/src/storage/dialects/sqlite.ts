@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { applyAtomic } from '../../core/atomic.js';
 import { SessionConfigError } from '../../core/errors.js';
 import type { Delta, SessionRef } from '../../core/store.js';
+import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import { StatementError, type Connection } from '../connection.js';
 import { BetterSqlite3 } from '../drivers/better-sqlite3.js';
 import { SqlJs } from '../drivers/sql-js.js';
@@ -10,9 +11,6 @@ import { connectSqlite } from '../sqlite-runner.js';
 import { SESSION_INDICES, type DialectConnection, type SessionDialect, type SessionOperations } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
 import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
-
-/** How long a replaced token is recognised, to refuse what was under way with it. */
-const PREVIOUS_TOKEN_MILLISECONDS = 30_000;
 
 /** From here on a path may name a key that has quotes in it. Before, `json_set` changed another key, or refused. */
 const MINIMUM_MINOR = 47;
