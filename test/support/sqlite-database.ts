@@ -32,7 +32,10 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Where better-sqlite3 is: it is compiled on its installation, and so no dependency of the project. */
 export const BETTER_SQLITE3 = [process.env.TEST_BETTER_SQLITE3, join(ROOT, 'scripts/race/sqlite')]
   .map((folder) => folder && join(folder, 'node_modules/better-sqlite3'))
-  .find((folder) => folder && existsSync(join(folder, 'build/Release/better_sqlite3.node')));
+  // Compiled on its installation, or since 13 brought along.
+  .find((folder) =>
+    ['build/Release/better_sqlite3.node', 'prebuilds'].some((at) => folder && existsSync(join(folder, at))),
+  );
 
 /** The module, for TypeORM's option `driver`. */
 export function loadBetterSqlite3(): BetterSqlite3 {
