@@ -73,9 +73,14 @@ export class Nodes {
 
   /** One request whose handler is the step. */
   act<R>(client: Client, step: Step<R>, options?: RequestOptions & { door?: 'do' | 'redirect' }) {
+    return client.post<Answer<R>>(this.pathOf(step, options?.door), undefined, options);
+  }
+
+  /** Where a request's handler is the step. */
+  pathOf(step: Step, door: 'do' | 'redirect' = 'do'): string {
     const name = String(steps.size);
     steps.set(name, step);
-    return client.post<Answer<R>>(`/${options?.door ?? 'do'}/${name}`, undefined, options);
+    return `/${door}/${name}`;
   }
 
   /** What the step returned; the response has to be 200. */
@@ -119,7 +124,9 @@ export class Lab extends Nodes {
   /** The verbs of the session statements that reached the server since the last call of {@link PostgresProxy.reset}. */
   get verbs(): string[] {
     // An UPDATE may begin with the SELECT that locks its row.
-    return this.proxy.sessionStatements.map((sql) => /^\w+/.exec(sql.replace(/^WITH .*FOR NO KEY UPDATE\) /, ''))![0]);
+    return this.proxy.sessionStatements.map(
+      (sql) => /^\w+/.exec(sql.replace(/^WITH .*FOR NO KEY UPDATE( SKIP LOCKED)?\) /, ''))![0],
+    );
   }
 
   /** The verbs of what a step sends to the server. */

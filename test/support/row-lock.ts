@@ -27,7 +27,8 @@ export async function waitForWaiting(database: TestDatabase, count: number): Pro
   }
 }
 
-async function whileLocked<R>(database: TestDatabase, statement: string, work: () => Promise<R>): Promise<R> {
+/** Runs with what a statement locks held by somebody else. */
+export async function whileLocked<R>(database: TestDatabase, statement: string, work: () => Promise<R>): Promise<R> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   try {

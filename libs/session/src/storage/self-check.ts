@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { SessionConfigError } from '../core/errors.js';
-import type { Found, JsonByKey } from '../core/store.js';
+import type { JsonByKey } from '../core/store.js';
 import { createToken, hashToken } from '../core/token.js';
 import type { Connection } from './connection.js';
-import type { SessionOperations } from './dialects/dialect.js';
+import type { FoundRow, SessionOperations } from './dialects/dialect.js';
 
 const HOUR = 3_600_000;
 /** Clocks of one server, read by statements of one transaction. */
@@ -82,8 +82,8 @@ function textsOf(values: Readonly<Record<string, unknown>>): JsonByKey {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, JSON.stringify(value)]));
 }
 
-function sessionOf([found]: readonly Found[]) {
-  if (found?.status === 'live') return found.session;
+function sessionOf([row]: readonly FoundRow[]) {
+  if (row?.found.status === 'live') return row.found.session;
   throw differs('the session');
 }
 

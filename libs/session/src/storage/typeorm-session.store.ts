@@ -17,9 +17,10 @@ import type {
   SessionStore,
 } from '../core/store.js';
 import { StatementError, type Operation, type Runner, type StatementFailure } from './connection.js';
-import type { DialectConnection, Look, SessionDialect, SessionOperations } from './dialects/dialect.js';
+import type { DialectConnection, Expiry, Look, SessionDialect, SessionOperations } from './dialects/dialect.js';
 import { JoinedRunner } from './joined-runner.js';
 import { selfCheck } from './self-check.js';
+import { foundIn, SessionBatches } from './session-batches.js';
 import type { SessionTable } from './session-table.js';
 import { transactionOf, type TransactionEnds } from './transaction-ends.js';
 
@@ -60,6 +61,8 @@ export class TypeOrmSessionStore implements SessionStore {
   readonly #limits: StoreLimits;
   readonly #operations: SessionOperations;
   readonly #runner: Runner;
+  /** Not in a transaction of the application: what others ask for has no place in it. */
+  readonly #batches: SessionBatches | undefined;
 
   /** @param runner where the statements go, if not to connections of their own. */
   constructor(parts: StoreParts, limits: StoreLimits, runner: Runner = parts.connection.runner) {
@@ -67,6 +70,8 @@ export class TypeOrmSessionStore implements SessionStore {
     this.#limits = limits;
     this.#operations = parts.dialect.operations(parts.table);
     this.#runner = runner;
+    if (runner !== parts.connection.runner) return;
+    this.#batches = new SessionBatches(this.#operations, (operation, deadline) => this.#once(operation, deadline));
   }
 
   async check(): Promise<void> {
@@ -106,7 +111,13 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   async find(tokenHashes: readonly Buffer[]): Promise<Found[]> {
-    return this.#read(this.#operations.find(tokenHashes), this.#deadline());
+    const deadline = this.#deadline();
+    try {
+      const found = await this.#batches?.find(tokenHashes, deadline);
+      return found ?? foundIn(await this.#repeated(this.#operations.find(tokenHashes), deadline));
+    } catch (error) {
+      throw readError(error);
+    }
   }
 
   async read(ref: SessionRef, key: string): Promise<ReadValue | Missed> {
@@ -116,13 +127,23 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
     const mark = randomUUID();
-    return this.#writeOurs(ref, this.#operations.update(ref, delta, touchAfter, mark), mark);
+    const deadline = this.#deadline();
+    const shared = this.#batches?.update({ ref, delta, touchAfter, mark }, deadline);
+    // Made when it is needed, as most that had company need none.
+    const alone: Operation<Expiry> = (connection) => this.#operations.update(ref, delta, touchAfter, mark)(connection);
+    return this.#writeOurs(ref, alone, mark, deadline, shared);
   }
 
   async touch(ref: SessionRef, touchAfter: number): Promise<Applied | undefined> {
     // Doing it twice does no harm, so it needs no mark, and not doing it is an answer.
-    const expiresAt = await this.#read(this.#operations.touch(ref, touchAfter), this.#deadline());
-    return expiresAt === undefined ? undefined : { status: 'applied', expiresAt };
+    const deadline = this.#deadline();
+    try {
+      const shared = await this.#batches?.touch({ ref, touchAfter }, deadline);
+      const expiresAt = shared ?? (await this.#repeated(this.#operations.touch(ref, touchAfter), deadline));
+      return expiresAt === undefined ? undefined : { status: 'applied', expiresAt };
+    } catch (error) {
+      throw readError(error);
+    }
   }
 
   async replace(
@@ -132,7 +153,8 @@ export class TypeOrmSessionStore implements SessionStore {
     touchAfter: number,
   ): Promise<Applied | Missed> {
     const mark = randomUUID();
-    return this.#writeOurs(ref, this.#operations.replace(ref, replacement, delta, touchAfter, mark), mark);
+    const operation = this.#operations.replace(ref, replacement, delta, touchAfter, mark);
+    return this.#writeOurs(ref, operation, mark, this.#deadline());
   }
 
   async apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome> {
@@ -169,9 +191,14 @@ export class TypeOrmSessionStore implements SessionStore {
     return this.#read(this.#operations.deleteExpired(limit), this.#deadline());
   }
 
-  async #writeOurs(ref: SessionRef, operation: Operation<number | undefined>, mark: string): Promise<Applied | Missed> {
-    const deadline = this.#deadline();
-    const result = await this.#write(operation, ref, mark, deadline);
+  async #writeOurs(
+    ref: SessionRef,
+    operation: Operation<Expiry>,
+    mark: string,
+    deadline: number,
+    shared?: Promise<Expiry>,
+  ): Promise<Applied | Missed> {
+    const result = await this.#write(operation, ref, mark, deadline, shared);
     const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
     if (expiresAt !== undefined) return { status: 'applied', expiresAt };
     const missed = missedOf(await this.#look(ref, deadline));
@@ -183,15 +210,18 @@ export class TypeOrmSessionStore implements SessionStore {
   /**
    * Runs a write. Where its answer is lost, the mark on the row proves that it happened; the absence of the mark proves
    * nothing, as the statement may still be running, so it is never sent again.
+   *
+   * @param shared the answer of a statement that was sent before and may have decided it.
    */
   async #write<R>(
     operation: Operation<R>,
     ref: SessionRef,
     mark: string,
     deadline: number,
+    shared?: Promise<R | undefined>,
   ): Promise<{ status: 'done'; answer: R } | { status: 'marked'; look: Look }> {
     try {
-      return { status: 'done', answer: await this.#retried(operation, deadline) };
+      return { status: 'done', answer: (shared && (await shared)) ?? (await this.#retried(operation, deadline)) };
     } catch (error) {
       if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
       const look = performance.now() < deadline ? await this.#lookForMark(ref, mark, deadline) : undefined;
@@ -228,16 +258,22 @@ export class TypeOrmSessionStore implements SessionStore {
     return this.#read(this.#operations.look(id, tokenHash, key, undefined), deadline);
   }
 
-  /** Runs what may be run twice: a stale connection after a restart of the database costs one more try. */
   async #read<R>(operation: Operation<R>, deadline: number): Promise<R> {
+    try {
+      return await this.#repeated(operation, deadline);
+    } catch (error) {
+      throw readError(error);
+    }
+  }
+
+  /** Runs what may be run twice: a stale connection after a restart of the database costs one more try. */
+  async #repeated<R>(operation: Operation<R>, deadline: number): Promise<R> {
     try {
       return await this.#retried(operation, deadline);
     } catch (error) {
       const isLost = error instanceof StatementError && error.failure === 'lost';
-      if (!isLost || performance.now() >= deadline) throw readError(error);
-      return this.#retried(operation, deadline).catch((again: unknown) => {
-        throw readError(again);
-      });
+      if (!isLost || performance.now() >= deadline) throw error;
+      return this.#retried(operation, deadline);
     }
   }
 
@@ -245,7 +281,7 @@ export class TypeOrmSessionStore implements SessionStore {
   async #retried<R>(operation: Operation<R>, deadline: number): Promise<R> {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
-        return await this.#runner.run(operation, Math.max(1, deadline - performance.now()));
+        return await this.#once(operation, deadline);
       } catch (error) {
         const wait = Math.random() * pause;
         const isRolledBack = error instanceof StatementError && error.failure === 'rolledBack';
@@ -254,6 +290,10 @@ export class TypeOrmSessionStore implements SessionStore {
         await delay(wait);
       }
     }
+  }
+
+  #once<R>(operation: Operation<R>, deadline: number): Promise<R> {
+    return this.#runner.run(operation, Math.max(1, deadline - performance.now()));
   }
 
   /** When a call that begins now has to be over, on the monotonic clock: one for all its statements. */

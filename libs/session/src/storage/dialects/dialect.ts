@@ -18,6 +18,25 @@ export interface Look {
 /** When a session ends now, in milliseconds since the epoch; `undefined` where the statement found no row to write. */
 export type Expiry = number | undefined;
 
+/** What is known of one of the hashes that were looked up. */
+export interface FoundRow {
+  readonly tokenHash: Buffer;
+  readonly found: Found;
+}
+
+/** An update as it travels with others. `mark` becomes the row's `lastWrite`. */
+export interface RowUpdate {
+  readonly ref: SessionRef;
+  readonly delta: Delta;
+  readonly touchAfter: number;
+  readonly mark: string;
+}
+
+export interface RowTouch {
+  readonly ref: SessionRef;
+  readonly touchAfter: number;
+}
+
 /**
  * What the store does, on one database. Each is one conditional statement, or, where the database has no
  * `UPDATE … RETURNING` and a value is to be answered, a short transaction that locks the row. `mark` becomes the row's
@@ -25,11 +44,18 @@ export type Expiry = number | undefined;
  */
 export interface SessionOperations {
   create(session: NewSession, mark: string): Operation<Expiry>;
-  find(tokenHashes: readonly Buffer[]): Operation<Found[]>;
+  find(tokenHashes: readonly Buffer[]): Operation<FoundRow[]>;
   /** The session's row whatever its token and expiry. */
   look(id: string, tokenHash: Buffer, key: string | undefined, mark: string | undefined): Operation<Look | undefined>;
   update(ref: SessionRef, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;
   touch(ref: SessionRef, touchAfter: number): Operation<Expiry>;
+  /**
+   * Many updates in one statement, no session twice, that waits for no row's lock. Answers in their order; `undefined`
+   * proves nothing, but that this statement did not write the row. Default: none, and updates share no statement.
+   */
+  updateMany?(updates: readonly RowUpdate[]): Operation<readonly Expiry[]>;
+  /** The same for touches. */
+  touchMany?(touches: readonly RowTouch[]): Operation<readonly Expiry[]>;
   replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;
   /** `undefined` where there is no such row, or its value does not fit. */
   apply(

@@ -5,8 +5,14 @@ import type { RawRow, Statement } from '../connection.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
-import { SESSION_INDICES, type SessionDialect, type SessionOperations } from './dialect.js';
-import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
+import {
+  SESSION_INDICES,
+  type FoundRow,
+  type RowTouch,
+  type SessionDialect,
+  type SessionOperations,
+} from './dialect.js';
+import { affectedBy, expiriesOf, expiryOf, foundOf, lookOf, rowOf } from './rows.js';
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
@@ -86,9 +92,11 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
   const written = (mark: string, p: Parameters) =>
     `${c.version} = ${c.version} + 1, ${c.lastWrite} = ${p.add(mark, 'uuid')}`;
 
+  const isDueAfter = (interval: string) => `${c.touchedAt} <= clock_timestamp() - ${interval}`;
+
   /** Moves the idle expiry, but only where it is due: an unchanged indexed column keeps the update cheap. */
-  const touchedWhenDue = (touchAfter: number, p: Parameters) => {
-    const isDue = `${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)}`;
+  const touchedWhenDue = (interval: string) => {
+    const isDue = isDueAfter(interval);
     return (
       `${c.touchedAt} = CASE WHEN ${isDue} THEN clock_timestamp() ELSE ${c.touchedAt} END, ` +
       `${c.expiresAt} = CASE WHEN ${isDue} THEN ${idleExpiry} ELSE ${c.expiresAt} END`
@@ -97,6 +105,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
   const idleExpiry =
     `GREATEST(${c.expiresAt}, LEAST(${c.absoluteExpiresAt}, ` +
     `clock_timestamp() + ${c.idleTimeout} * interval '1 millisecond'))`;
+  const touched = `${c.touchedAt} = clock_timestamp(), ${c.expiresAt} = ${idleExpiry}`;
 
   /** Per top-level key, and never `jsonb_set` paths: a key may hold any character. */
   const merged = (data: string, delta: Delta, p: Parameters) => {
@@ -105,6 +114,24 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
     const set = objectText(delta.set);
     return set === '{}' ? sql : `(${sql} || ${p.add(set, 'jsonb')})`;
   };
+
+  /**
+   * The rows of a batch, and the locks on their sessions: in the order of the ids, so that no two batches wait for each
+   * other, without waiting for what somebody else has locked, and weak enough for checks of foreign keys to pass.
+   */
+  const lockedBy = (rows: readonly RowTouch[], json: string, columns: string, p: Parameters) => {
+    const ids = rows.map(({ ref }) => ref.id);
+    return (
+      `WITH wanted AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(${p.add(json, 'jsonb')}) AS wanted(` +
+      `wanted_index integer, wanted_id uuid, wanted_hash bytea, wanted_after float8${columns})), ` +
+      `locked AS MATERIALIZED (SELECT ${c.id} AS locked_id FROM ${name} WHERE ${c.id} = ANY(${p.add(ids, 'uuid[]')}) ` +
+      `ORDER BY ${c.id} FOR NO KEY UPDATE SKIP LOCKED)`
+    );
+  };
+
+  /** The conditions on what was locked: of its newest version they may not hold any more. */
+  const isWanted = `${c.id} = locked_id AND ${c.id} = wanted_id AND ${c.tokenHash} = wanted_hash AND ${isLive}`;
+  const wantedInterval = `wanted_after * interval '1 millisecond'`;
 
   return {
     create(session, mark) {
@@ -126,15 +153,16 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
       const p = new Parameters();
       const [only] = tokenHashes;
       const hashes = tokenHashes.length === 1 ? p.add(only, 'bytea') : `ANY(${p.add(tokenHashes, 'bytea[]')})`;
-      const nothing = 'NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL';
+      // One scan of two indexes costs the server a quarter less than a UNION of two scans.
       const statement = p.statement(
-        `SELECT ${c.id}::text, encode(${c.tokenHash}, 'hex'), ${c.data}::text, ${c.userId}::text, ${c.idleTimeout}, ` +
+        `SELECT ${c.id}, encode(${c.tokenHash}, 'hex'), ${c.data}, ${c.userId}, ${c.idleTimeout}, ` +
           `${c.persistent}, ${expiry}, ${epoch(`(${c.absoluteExpiresAt} - clock_timestamp())`)}, ` +
-          `${epoch(`(clock_timestamp() - ${c.touchedAt})`)} FROM ${name} WHERE ${c.tokenHash} = ${hashes} AND ${isLive} ` +
-          `UNION ALL SELECT ${nothing} FROM ${name} ` +
-          `WHERE ${c.previousTokenHash} = ${hashes} AND ${c.previousTokenUntil} > clock_timestamp()`,
+          `${epoch(`(clock_timestamp() - ${c.touchedAt})`)}, ${isLive}, ` +
+          `CASE WHEN ${c.previousTokenUntil} > clock_timestamp() THEN encode(${c.previousTokenHash}, 'hex') END ` +
+          `FROM ${name} WHERE ${c.tokenHash} = ${hashes} OR ${c.previousTokenHash} = ${hashes}`,
       );
-      return rowsOf(statement, foundOf);
+      const asked = new Set(tokenHashes.map((hash) => hash.toString('hex')));
+      return async (connection) => (await connection.run(statement)).rows.flatMap((row) => foundBy(asked, row));
     },
 
     look(id, tokenHash, key, mark) {
@@ -151,7 +179,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
       const p = new Parameters();
       const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${merged(c.data, delta, p)}, ${written(mark, p)}, ` +
-          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
+          `${touchedWhenDue(p.milliseconds(touchAfter))} WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
       );
       return expiryOf(statement);
     },
@@ -159,10 +187,37 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
     touch(ref, touchAfter) {
       const p = new Parameters();
       const statement = p.statement(
-        `UPDATE ${name} SET ${c.touchedAt} = clock_timestamp(), ${c.expiresAt} = ${idleExpiry} ` +
-          `WHERE ${isOurs(ref, p)} AND ${c.touchedAt} <= clock_timestamp() - ${p.milliseconds(touchAfter)} RETURNING ${expiry}`,
+        `UPDATE ${name} SET ${touched} ` +
+          `WHERE ${isOurs(ref, p)} AND ${isDueAfter(p.milliseconds(touchAfter))} RETURNING ${expiry}`,
       );
       return expiryOf(statement);
+    },
+
+    updateMany(updates) {
+      const p = new Parameters();
+      const json = arrayText(updates, ({ delta, mark }) => {
+        const unset = JSON.stringify(delta.unset);
+        return `,"wanted_mark":"${mark}","wanted_unset":${unset},"wanted_set":${objectText(delta.set)}`;
+      });
+      const statement = p.statement(
+        `${lockedBy(updates, json, ', wanted_mark uuid, wanted_unset text[], wanted_set jsonb', p)} ` +
+          `UPDATE ${name} SET ${c.data} = (${c.data} - wanted_unset) || wanted_set, ` +
+          `${c.version} = ${c.version} + 1, ${c.lastWrite} = wanted_mark, ${touchedWhenDue(wantedInterval)} ` +
+          `FROM wanted, locked WHERE ${isWanted} RETURNING wanted_index, ${expiry}`,
+      );
+      return expiriesOf(statement, updates.length);
+    },
+
+    touchMany(touches) {
+      const p = new Parameters();
+      const json = arrayText(touches, () => '');
+      // No `data`: writing it back unchanged would copy what is stored out of line.
+      const statement = p.statement(
+        `${lockedBy(touches, json, '', p)} ` +
+          `UPDATE ${name} SET ${touched} ` +
+          `FROM wanted, locked WHERE ${isWanted} AND ${isDueAfter(wantedInterval)} RETURNING wanted_index, ${expiry}`,
+      );
+      return expiriesOf(statement, touches.length);
     },
 
     replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
@@ -182,7 +237,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
           `${c.previousTokenHash} = ${isUnsent ? c.previousTokenHash : c.tokenHash}, ` +
           `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_MILLISECONDS} milliseconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
-          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
+          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(p.milliseconds(touchAfter))} ` +
           `WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
       );
       return expiryOf(statement);
@@ -224,15 +279,30 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
     deleteExpired(limit) {
       const p = new Parameters();
       // statement_timestamp() may use the index, and errs on the side of keeping. The condition stands twice: the outer one is
-      // checked again on the row's newest version, so a session that was extended meanwhile stays.
+      // checked again on the row's newest version, so a session that was extended meanwhile stays. ARRAY(…) is run once:
+      // the planner may run IN (…) again for every row, which skips what it has locked and so has no limit.
       const isExpired = `${c.expiresAt} <= statement_timestamp()`;
       const statement = p.statement(
-        `DELETE FROM ${name} WHERE ${c.id} IN (SELECT ${c.id} FROM ${name} WHERE ${isExpired} ` +
-          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED) AND ${isExpired}`,
+        `DELETE FROM ${name} WHERE ${c.id} = ANY(ARRAY(SELECT ${c.id} FROM ${name} WHERE ${isExpired} ` +
+          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED)) AND ${isExpired}`,
       );
       return affectedBy(statement);
     },
   };
+}
+
+/** The rows of a batch as one JSON parameter. */
+function arrayText<R extends RowTouch>(rows: readonly R[], restOf: (row: R) => string): string {
+  const texts = rows.map((row, index) => {
+    const { id, tokenHash } = row.ref;
+    // As a bytea is written: https://www.postgresql.org/docs/current/datatype-binary.html
+    const hash = JSON.stringify(`\\x${tokenHash.toString('hex')}`);
+    return (
+      `{"wanted_index":${index},"wanted_id":${JSON.stringify(id)},"wanted_hash":${hash},` +
+      `"wanted_after":${row.touchAfter}${restOf(row)}}`
+    );
+  });
+  return `[${texts.join(',')}]`;
 }
 
 /** The data after an operation, and the condition under which it may happen. */
@@ -266,6 +336,15 @@ function outcomeOf(
       };
     }
   }
+}
+
+/** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
+function foundBy(asked: ReadonlySet<string>, row: RawRow): FoundRow[] {
+  const [, current, , , , , , , , isLive, previous] = row;
+  const found: FoundRow[] = [];
+  if (isLive === 't' && asked.has(current!)) found.push(foundOf(row));
+  if (previous != null && asked.has(previous)) found.push(foundOf([null, previous]));
+  return found;
 }
 
 function valueOf([value]: RawRow): { value: string | undefined } {

@@ -1,6 +1,5 @@
-import type { Found } from '../../core/store.js';
 import type { RawRow, Statement, Operation } from '../connection.js';
-import type { Expiry, Look } from './dialect.js';
+import type { Expiry, FoundRow, Look } from './dialect.js';
 
 /**
  * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left of the absolute
@@ -8,12 +7,13 @@ import type { Expiry, Look } from './dialect.js';
  *
  * What another program wrote there may be anything, and the session then counts as unreadable.
  */
-export function foundOf(row: RawRow): Found {
-  const [id, tokenHash, data, userId, idleTimeout, persistent, expiresAt, absoluteRemaining, sinceTouched] = row;
-  if (id == null) return { status: 'replaced' };
+export function foundOf(row: RawRow): FoundRow {
+  const [id, hexOfHash, data, userId, idleTimeout, persistent, expiresAt, absoluteRemaining, sinceTouched] = row;
+  const tokenHash = Buffer.from(hexOfHash!, 'hex');
+  if (id == null) return { tokenHash, found: { status: 'replaced' } };
   const session = {
     id,
-    tokenHash: Buffer.from(tokenHash!, 'hex'),
+    tokenHash,
     data: data ?? '',
     userId: userId ?? undefined,
     idleTimeout: Number(idleTimeout ?? NaN),
@@ -23,8 +23,8 @@ export function foundOf(row: RawRow): Found {
     sinceTouched: Number(sinceTouched ?? NaN),
   };
   const numbers = [session.idleTimeout, session.expiresAt, session.absoluteRemaining, session.sinceTouched];
-  if (!session.data.startsWith('{') || !numbers.every(Number.isFinite)) return { status: 'unreadable', id };
-  return { status: 'live', session };
+  const isReadable = session.data.startsWith('{') && numbers.every(Number.isFinite);
+  return { tokenHash, found: isReadable ? { status: 'live', session } : { status: 'unreadable', id } };
 }
 
 /** Reads a row of `look`: is live, is ours, is marked, version, value, expiry. */
@@ -36,6 +36,15 @@ export function lookOf([isLive, isOurs, isMarked, version, value, expiresAt]: Ra
     version: Number(version),
     value: value ?? undefined,
     expiresAt: Number(expiresAt),
+  };
+}
+
+/** A statement for many that answers, of those it found, the index from 0 and the expiry. */
+export function expiriesOf(statement: Statement, count: number): Operation<readonly Expiry[]> {
+  return async (connection) => {
+    const expiries = Array.from<unknown, Expiry>({ length: count }, () => undefined);
+    for (const [index, expiry] of (await connection.run(statement)).rows) expiries[Number(index)] = Number(expiry);
+    return expiries;
   };
 }
 

@@ -1,0 +1,110 @@
+import { afterAll, afterEach, beforeAll, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { SessionEntity, type SessionStore } from 'nestjs-typeorm-session';
+import { DataSource } from 'typeorm';
+import type { Delta, SessionRef } from '../../../libs/session/src/core/store.js';
+import { createToken, hashToken } from '../../../libs/session/src/core/token.js';
+import { createStore } from '../../../libs/session/src/storage/create-store.js';
+import { createDatabase, migrate, type TestDatabase } from '../../support/database.js';
+import { startPostgresProxy, type PostgresProxy } from '../../support/postgres-proxy.js';
+
+const HOUR = 3_600_000;
+
+/** A `touchAfter` that is never due in a test. */
+export const NEVER = 100 * HOUR;
+
+/** Stores on PostgreSQL behind a proxy that counts statements. */
+export class BatchLab {
+  database!: TestDatabase;
+  proxy!: PostgresProxy;
+  store!: SessionStore;
+  readonly dataSources: DataSource[] = [];
+
+  /** One more store, as another node has it. */
+  async open(deadline: number): Promise<SessionStore> {
+    const options = { entities: [SessionEntity], extra: { max: 10 } };
+    const dataSource = new DataSource({ type: 'postgres', url: this.proxy.url, ...options });
+    this.dataSources.push(await dataSource.initialize());
+    return createStore(dataSource, SessionEntity, { deadline, maxBytes: 65_536 }, () => {});
+  }
+
+  async create(data: Record<string, unknown> = {}): Promise<SessionRef> {
+    const ref = { id: randomUUID(), tokenHash: hashToken(createToken()) };
+    const lifetime = { idleTimeout: HOUR, absoluteTimeout: 10 * HOUR, persistent: true };
+    await this.store.create({ ...ref, ...lifetime, userId: undefined, data: delta(data).set });
+    return ref;
+  }
+
+  /** Sessions whose data tells which is which. */
+  createMany(count: number): Promise<SessionRef[]> {
+    return Promise.all(Array.from({ length: count }, (_, n) => this.create({ n })));
+  }
+
+  /** What a session holds, or the status of its token. */
+  async find(...tokenHashes: Buffer[]): Promise<unknown[]> {
+    const found = await this.store.find(tokenHashes);
+    return found.map((one) => (one.status === 'live' ? (JSON.parse(one.session.data) as unknown) : one.status));
+  }
+
+  async update(ref: SessionRef, values: Record<string, unknown>, store = this.store): Promise<string> {
+    return (await store.update(ref, delta(values), NEVER)).status;
+  }
+
+  /** The statements since the last reset, by what they do. */
+  get kinds(): string[] {
+    return this.proxy.sessionStatements.map((sql) => {
+      if (sql.startsWith('WITH wanted')) return sql.includes('wanted_set') ? 'updates' : 'touches';
+      return sql.includes('IS NOT DISTINCT FROM') ? 'look' : /^\w+/.exec(sql)![0];
+    });
+  }
+
+  /** The statements that a piece of work sends. */
+  async kindsOf(work: () => Promise<unknown>): Promise<string[]> {
+    this.proxy.reset();
+    await work();
+    return this.kinds;
+  }
+
+  async rows(): Promise<{ id: string; data: Record<string, unknown>; version: number; touched_at: Date }[]> {
+    return this.database.query('SELECT id, data, version, touched_at FROM sessions ORDER BY created_at');
+  }
+
+  async row({ id }: SessionRef) {
+    return (await this.rows()).find((row) => row.id === id)!;
+  }
+}
+
+export function delta(values: Record<string, unknown>, unset: string[] = []): Delta {
+  const set = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, JSON.stringify(value)]));
+  return { set, unset };
+}
+
+/** @param settings of the database, such as `default_transaction_isolation = 'repeatable read'`. */
+export function useBatchLab(settings: readonly string[] = []): BatchLab {
+  const lab = new BatchLab();
+  jest.setTimeout(20_000);
+
+  beforeAll(async () => {
+    lab.database = await createDatabase();
+    const name = new URL(lab.database.url).pathname.slice(1);
+    for (const setting of settings) await lab.database.query(`ALTER DATABASE ${name} SET ${setting}`);
+    await migrate(lab.database.url);
+    lab.proxy = await startPostgresProxy(lab.database.url);
+    // No measure of speed on a busy machine.
+    lab.store = await lab.open(15_000);
+  });
+
+  afterEach(async () => {
+    lab.proxy.beforeStatement = undefined;
+    lab.proxy.dropAnswerTo = undefined;
+    await lab.database.query('DELETE FROM sessions');
+  });
+
+  afterAll(async () => {
+    for (const dataSource of lab.dataSources) await dataSource.destroy();
+    await lab.proxy?.close();
+    await lab.database?.drop();
+  });
+
+  return lab;
+}
