@@ -23,8 +23,8 @@ const accounts = ['postgres', 'nobody'];
 const durable = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: 200 };
 const disposable = { ...durable, fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
-/** A cluster of our own, which is gone after `leave()`. */
-export async function startTemporaryCluster({ port } = {}) {
+/** A cluster of our own, which is gone after `leave()`. `synced`: what it has acknowledged is on the disk until then. */
+export async function startTemporaryCluster({ port, synced = false } = {}) {
   const account = serverAccount(accounts);
   const folder = fs.mkdtempSync(join(publicTmp(account), 'session-postgres-'));
   const leave = async () => {
@@ -35,7 +35,7 @@ export async function startTemporaryCluster({ port } = {}) {
     give(folder, account);
     const native = await usableBinaries(folder, account);
     initialize(folder, native, account, ['--no-sync']);
-    const pid = await launch(folder, native, account, { ...disposable, port });
+    const pid = await launch(folder, native, account, { ...(synced ? durable : disposable), port });
     return { folder, pid, url: urlOf(folder), leave };
   } catch (error) {
     await leave();

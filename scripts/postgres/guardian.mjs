@@ -1,4 +1,4 @@
 import { runGuardian } from '../server/guardian.mjs';
 import { joinCluster, startTemporaryCluster } from './cluster.mjs';
 
-await runGuardian(({ folder, port }) => (folder ? joinCluster(folder, { port }) : startTemporaryCluster({ port })));
+await runGuardian(({ folder, ...options }) => (folder ? joinCluster(folder, options) : startTemporaryCluster(options)));

@@ -1,0 +1,70 @@
+// The servers of one platform, each with a database of its own, and their visitors.
+import { startChild } from './rpc.mjs';
+import { treeMicros } from './cpu.mjs';
+
+const main = new URL('server/main.mjs', import.meta.url);
+
+/** Connections and requests that nobody measures. */
+const PREPARE = { connections: 32 };
+
+export class Contestant {
+  static async start(platform, variant, databases, generator) {
+    const database = databases[variant.database];
+    const name = `${platform}_${variant.name}`.replaceAll(/\W+/g, '_');
+    const url = await database?.create(name);
+    const server = startChild(`${variant.name} on ${platform}`, main, { platform, variant, url });
+    const { port } = await server.hello;
+    return new Contestant({ platform, variant, database, name, server, port, generator });
+  }
+
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+
+  /** Signs in as many visitors as there are sessions of this size, over the same door that everybody comes by. */
+  async welcome({ sessions, kilobytes }, seed) {
+    const crowd = this.#crowd({ sessions, kilobytes });
+    const keeps = this.variant.database !== undefined;
+    await this.generator.ask({ verb: 'crowd', crowd, size: sessions, kilobytes, seed: `${seed} ${crowd}`, keeps });
+    if (!keeps) return [];
+    return this.#aside({ sessions, kilobytes, does: 'arrive' });
+  }
+
+  /** All that has been written is read. */
+  readBack(row) {
+    if (this.variant.database === undefined) return [];
+    return this.#aside({ ...row, does: 'read back' });
+  }
+
+  async #aside(row) {
+    await this.open(PREPARE);
+    const { wrong, samples } = await this.run(row, {});
+    await this.close();
+    return complaints(row.does, wrong, samples);
+  }
+
+  open({ connections }) {
+    return this.generator.ask({ verb: 'open', port: this.port, connections });
+  }
+
+  run(row, end) {
+    return this.generator.ask({ verb: 'run', crowd: this.#crowd(row), scenario: row.does, ...end }, 900_000);
+  }
+
+  close() {
+    return this.generator.ask({ verb: 'close' });
+  }
+
+  /** CPU microseconds so far. */
+  async spent() {
+    const { user, system } = await this.server.ask({});
+    return { app: user + system, database: this.database ? treeMicros(this.database.pid) : 0 };
+  }
+
+  #crowd = ({ sessions, kilobytes }) => `${this.name} ${sessions} ${kilobytes}`;
+}
+
+/** @returns {string[]} */
+export function complaints(where, wrong, samples) {
+  return wrong > 0 ? [`${where}: ${wrong} wrong, such as: ${samples.join(' | ')}`] : [];
+}

@@ -1,0 +1,4 @@
+import { runGuardian } from '../../../server/guardian.mjs';
+import { startRedis } from './server.mjs';
+
+await runGuardian(startRedis);

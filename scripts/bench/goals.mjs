@@ -1,0 +1,49 @@
+// What issue 4 wants, as ratios of requests per second within one run at 64 connections and 1 000 sessions of 1 KB, and
+// the CPU time of the application no worse than the other's.
+
+const goal = (scenario, variant, against, express, fastify) => ({ scenario, variant, against, express, fastify });
+const EXPRESS_SESSION = 'express-session + ';
+const FASTIFY_SESSION = '@fastify/session + ';
+
+export const GOALS = [
+  goal('anonymous', 'ours', 'bare', 0.95, 0.9),
+  // Only a signature tells a forged cookie from a real one without asking the database.
+  goal('forged', 'ours (signed)', 'bare', 0.95, 0.9),
+  goal('read', 'ours', 'select', 1.35, 1.9),
+  goal('read', 'ours', `${EXPRESS_SESSION}connect-redis`, 1.6),
+  goal('read', 'ours', `${EXPRESS_SESSION}connect-pg-simple`, 2.8),
+  goal('read', 'ours', `${EXPRESS_SESSION}connect-typeorm`, 5.5),
+  goal('read', 'ours', `${FASTIFY_SESSION}connect-redis`, undefined, 2),
+  goal('read', 'ours', `${FASTIFY_SESSION}connect-pg-simple`, undefined, 4),
+  goal('write', 'ours', 'select', 1.3, 2),
+  goal('write', 'ours', `${EXPRESS_SESSION}connect-redis`, 1.7),
+  goal('write', 'ours', `${EXPRESS_SESSION}connect-pg-simple`, 2.9),
+  goal('write', 'ours', `${EXPRESS_SESSION}connect-typeorm`, 6),
+  goal('write', 'ours', `${FASTIFY_SESSION}connect-redis`, undefined, 1.8),
+  goal('write', 'ours', `${FASTIFY_SESSION}connect-pg-simple`, undefined, 4.5),
+];
+
+/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, cpuRatio: number, met: boolean }[]} */
+export function judge(rows) {
+  return GOALS.flatMap(({ scenario, variant, against, ...wanted }) =>
+    Object.entries(wanted)
+      .filter(([, ratio]) => ratio !== undefined)
+      .flatMap(([platform, ratio]) => {
+        const [ours, theirs] = [variant, against].map((name) => find(rows, { platform, scenario, variant: name }));
+        if (!ours || !theirs) return [];
+        const [reached, cpuRatio] = [ours.rps / theirs.rps, ours.appMicros / theirs.appMicros];
+        const cpuGoal = against === 'bare' ? 1 / ratio : 1;
+        const met = reached >= ratio && cpuRatio <= cpuGoal;
+        return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, cpuRatio, met }];
+      }),
+  );
+}
+
+const find = (rows, wanted) =>
+  rows.find(
+    (row) =>
+      row.connections === 64 &&
+      row.sessions === 1000 &&
+      row.kilobytes === 1 &&
+      Object.entries(wanted).every(([name, value]) => row[name] === value),
+  );

@@ -1,0 +1,42 @@
+// What is measured: the rows, and how long.
+
+/** @typedef {{ scenario: string, does: string, connections: number, sessions: number, kilobytes: number }} Row */
+
+/** @returns {Row} `does` is what the generator calls it */
+const row = (does, { connections = 64, sessions = 1000, kilobytes = 1 } = {}) => ({
+  scenario: kilobytes === 1 ? does : `${does} ${kilobytes} KB`,
+  does,
+  connections,
+  sessions,
+  kilobytes,
+});
+
+const QUICK = [row('read'), row('write')];
+const DEFAULT = [
+  row('anonymous'),
+  row('forged'),
+  row('read'),
+  row('read', { kilobytes: 16 }),
+  row('write'),
+  row('sign-in'),
+];
+const both = (options) => [row('read', options), row('write', options)];
+const FULL = [
+  ...DEFAULT,
+  ...[1, 8, 256].flatMap((connections) => both({ connections })),
+  row('write', { kilobytes: 16 }),
+  ...both({ sessions: 100_000 }),
+];
+
+/** Without sessions there is nothing to sign in to, and their size is all the same. */
+export const runs = ({ does, kilobytes }, { database }) =>
+  database !== undefined || (does !== 'sign-in' && kilobytes === 1);
+
+/** Whether there is something to read back afterwards. */
+export const stores = ({ does }) => does === 'write' || does === 'sign-in';
+
+/** @returns {{ rows: Row[], rounds: number, seconds: number, warmSeconds: number, firstWarmSeconds: number }} */
+export function planOf({ quick, full, seconds }) {
+  if (quick) return { rows: QUICK, rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
+  return { rows: full ? FULL : DEFAULT, rounds: 3, seconds: seconds ?? 2, warmSeconds: 0.4, firstWarmSeconds: 1.5 };
+}

@@ -1,0 +1,76 @@
+// The result as Markdown.
+import { judge } from './goals.mjs';
+
+const HEAD = ['Variant', 'Requests/s', 'App CPU µs', 'DB CPU µs', 'p50 ms', 'p99 ms', 'Statements', 'Right'];
+/** From here on it was perhaps not the server that was the limit. */
+const GENERATOR_BUSY = 0.9;
+
+/** @returns {string} */
+export function markdownOf(result) {
+  const titles = new Set(result.rows.map(titleOf));
+  return [
+    about(result),
+    ...[...titles].flatMap((title) => {
+      const rows = result.rows.filter((row) => titleOf(row) === title);
+      return [`### ${title}`, align([HEAD, ...rows.map(cells)], 1)];
+    }),
+    ...goals(result.rows),
+    '',
+  ].join('\n\n');
+}
+
+function titleOf({ platform, scenario, connections, sessions, kilobytes }) {
+  const name = { express: 'Express', fastify: 'Fastify' }[platform];
+  const size = scenario.endsWith(' KB') ? '' : ` of ${kilobytes} KB`;
+  return `${name}: ${scenario}, ${connections} connections, ${sessions} sessions${size}`;
+}
+
+function cells({ variant, rps, appMicros, databaseMicros, p50, p99, statements, ok, generatorMicros }) {
+  const mark = (rps * generatorMicros) / 1e6 > GENERATOR_BUSY ? ' (generator at its limit)' : '';
+  const whole = [rps, appMicros, databaseMicros].map((number) => number?.toFixed(0) ?? '');
+  return [
+    variant,
+    whole[0] + mark,
+    ...whole.slice(1),
+    p50.toFixed(2),
+    p99.toFixed(2),
+    statements.toFixed(2),
+    ok ? 'yes' : '**no**',
+  ];
+}
+
+function about({ date, commit, seed, cores, versions, rounds, secondsPerSlice, loadAverage, rows }) {
+  const foreign = rows.map(({ foreignCores }) => foreignCores).toSorted((a, b) => a - b);
+  return [
+    `Run on ${date.slice(0, 10)} at commit ${commit} (seed ${seed}), ${cores} cores, Node ${versions.node},`,
+    `load average ${loadAverage.join(' before and ')} after; medians of ${rounds} rounds of ${secondsPerSlice} s.`,
+    `Other processes of the machine used ${foreign[foreign.length >> 1]?.toFixed(2)} cores meanwhile (median), at most ${foreign.at(-1)?.toFixed(2)}.`,
+  ].join('\n');
+}
+
+function goals(rows) {
+  const judged = judge(rows);
+  if (judged.length === 0) return [];
+  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Requests/s', 'Goal', 'App CPU', 'Met'];
+  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, cpuRatio, met }) => [
+    platform,
+    scenario,
+    variant,
+    against,
+    `${ratio.toFixed(2)} x`,
+    `${goal} x`,
+    `${cpuRatio.toFixed(2)} x`,
+    met ? 'yes' : 'no',
+  ]);
+  return ['### Ratios and goals', align([head, ...body], 4)];
+}
+
+/** As Prettier aligns it, which checks the documents; numbers to the right. */
+function align(rows, textColumns) {
+  const widths = rows[0].map((_, column) => Math.max(3, ...rows.map((row) => row[column].length)));
+  const pad = (cell, column) => (column < textColumns ? cell.padEnd(widths[column]) : cell.padStart(widths[column]));
+  const line = (cell) => `| ${cell.join(' | ')} |`;
+  const rule = widths.map((width, column) => (column < textColumns ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  const [head, ...body] = rows.map((row) => line(row.map(pad)));
+  return [head, line(rule), ...body].join('\n');
+}
