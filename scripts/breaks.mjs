@@ -3,7 +3,7 @@
 //
 //   npm run breaks              all of them
 //   npm run breaks -- 'line 4'  those whose tag begins so
-//   npm run breaks -- --one     one of each subject: what CI runs
+//   npm run breaks -- --one     one of each tag: what CI runs
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -23,9 +23,7 @@ const BREAKS = JSON.parse(readFileSync(join(ROOT, 'test/breaks.json'), 'utf8'));
 
 const { values: options, positionals } = parseArgs({ options: { one: { type: 'boolean' } }, allowPositionals: true });
 const [wanted = ''] = positionals;
-// What is particular to a database has many tags, and is one subject.
-const subjectOf = ({ tag }) => (tag.startsWith('answer: ') ? tag : tag.split(': ')[0]);
-const isFirst = (planned, index) => BREAKS.findIndex((other) => subjectOf(other) === subjectOf(planned)) === index;
+const isFirst = ({ tag }, index) => BREAKS.findIndex((other) => other.tag === tag) === index;
 const breaks = BREAKS.filter(
   (planned, index) => planned.tag.startsWith(wanted) && (!options.one || isFirst(planned, index)),
 );

@@ -23,7 +23,7 @@ import { describeStoreOn } from './support/describe-store.js';
 const HOUR = 3_600_000;
 
 for (const enableWAL of [true, false]) {
-  describeOnBetterSqlite3(`with ${enableWAL ? 'a write-ahead log' : 'a rollback journal'}`, () => {
+  describeOnBetterSqlite3(`[sqlite] with ${enableWAL ? 'a write-ahead log' : 'a rollback journal'}`, () => {
     describeStoreOn({
       name: 'a SQLite file',
       entity: SqliteSessionEntity,
@@ -224,7 +224,7 @@ for (const enableWAL of [true, false]) {
   });
 }
 
-describeOnBetterSqlite3('how a file is opened', () => {
+describeOnBetterSqlite3('[sqlite] how a file is opened', () => {
   it('has the table that the entity describes', async () => {
     const { typeorm, drop } = await createSqliteFile();
     const { dataSource, store, close } = await openStore(typeorm);
@@ -325,7 +325,7 @@ describeOnBetterSqlite3('how a file is opened', () => {
   });
 });
 
-describeOnBetterSqlite3('a database in memory', () => {
+describeOnBetterSqlite3('[sqlite] a database in memory', () => {
   it.each([':memory:', ''])('uses the connection of TypeORM: %j', async (database) => {
     const typeorm = { type: 'better-sqlite3', driver: loadBetterSqlite3(), database };
     const { dataSource, store, warnings, close } = await openStore(typeorm);
@@ -355,7 +355,7 @@ describeOnBetterSqlite3('a database in memory', () => {
   });
 });
 
-describeOnBetterSqlite3('what is said about sessions', () => {
+describeOnBetterSqlite3('[sqlite] what is said about sessions', () => {
   it('names no value and no hash, in errors, in logs or to verbose', async () => {
     const said: unknown[] = [];
     const note = (...all: unknown[]) => void said.push(...all);
@@ -395,7 +395,7 @@ describeOnBetterSqlite3('what is said about sessions', () => {
   });
 });
 
-describeOnBetterSqlite3('applications on one file', () => {
+describeOnBetterSqlite3('[sqlite] applications on one file', () => {
   it.each(PLATFORMS)('share their sessions on %s', async (platform) => {
     const { typeorm, drop } = await createSqliteFile({ synchronize: true });
     const nodes = new Nodes();

@@ -16,7 +16,7 @@ const DEEP = `${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`;
 
 describeStoreOn({ name: 'sql.js', entity: SqliteSessionEntity, create: () => createSqlJs() });
 
-describe('a store on sql.js', () => {
+describe('[sqlite] a store on sql.js', () => {
   let opened: OpenStore;
   let dataSource: DataSource;
   let store: SessionStore;
@@ -215,7 +215,7 @@ describe('a store on sql.js', () => {
   });
 });
 
-describe('a table on sql.js that does not fit', () => {
+describe('[sqlite] a table on sql.js that does not fit', () => {
   it('does not exist', async () => {
     const { store, close } = await openStore({ type: 'sqljs' }, { migrate: false });
     await expect(store.check()).rejects.toThrow('The session table "sessions" does not exist. Run the migration');
@@ -247,7 +247,7 @@ describe('a table on sql.js that does not fit', () => {
   });
 });
 
-describe('sql.js with autoSave', () => {
+describe('[sqlite] sql.js with autoSave', () => {
   const saved = jest.fn();
   let opened: OpenStore;
 
@@ -300,7 +300,7 @@ describe('sql.js with autoSave', () => {
   });
 });
 
-describe('an application on sql.js', () => {
+describe('[sqlite] an application on sql.js', () => {
   let node: TestApp;
   beforeAll(async () => {
     node = await startApp({
