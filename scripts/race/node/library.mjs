@@ -1,8 +1,16 @@
-import * as library from '../../../libs/session/dist/esm/index.js';
+import {
+  MysqlSessionEntity,
+  Session,
+  SessionEntity,
+  SessionModule,
+  SqliteSessionEntity,
+} from '../../../libs/session/dist/esm/index.js';
+
+const entities = { SessionEntity, MysqlSessionEntity, SqliteSessionEntity };
 
 /** The library as it is built, with its defaults. */
 export const sessions = ({ entity }) => ({
-  Session: library.Session,
-  imports: [library.SessionModule.forRoot({ guardAll: true, cleanup: false, entity: library[entity] })],
+  Session,
+  imports: [SessionModule.forRoot({ guardAll: true, cleanup: false, entity: entities[entity] })],
   providers: [],
 });
