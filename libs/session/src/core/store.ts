@@ -98,7 +98,7 @@ export interface JoinedStore {
 }
 
 /**
- * Where sessions are kept. Each method is one conditional statement whose outcome is read, decided by the database's
+ * Where sessions are kept. Each method is one conditional step whose outcome is read, decided by the database's
  * clock. Absence is a value; every failure is a {@link SessionStoreError}.
  */
 export interface SessionStore {

@@ -82,8 +82,7 @@ export interface DialectConnection {
 export interface SessionDialect {
   /** TypeORM's `type` of the data sources that it serves. */
   readonly types: readonly string[];
-  /** The entity that an application names for it, and the class that it extends for columns of its own. */
-  readonly entityName: string;
+  /** The class that an application's entity for it extends for columns of its own. */
   readonly columnsName: string;
   /** @param warn is told of a set-up that works and will hurt. */
   connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection;

@@ -35,7 +35,6 @@ export interface MysqlFlavour {
 export function mysqlFamilyDialect(flavour: MysqlFlavour): SessionDialect {
   return {
     types: [flavour.type],
-    entityName: 'MysqlSessionEntity',
     columnsName: 'MysqlSessionColumns',
     connect,
     operations: (table) => mysqlOperations(table, flavour),

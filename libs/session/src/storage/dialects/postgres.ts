@@ -16,7 +16,6 @@ import { affectedBy, expiriesOf, expiryOf, foundOf, lookOf, rowOf } from './rows
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
-  entityName: 'SessionEntity',
   columnsName: 'PostgresSessionColumns',
 
   connect(dataSource, warn) {

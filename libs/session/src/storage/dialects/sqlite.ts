@@ -17,7 +17,6 @@ const MINIMUM_MINOR = 47;
 
 export const sqliteDialect: SessionDialect = {
   types: ['better-sqlite3', 'sqljs'],
-  entityName: 'SqliteSessionEntity',
   columnsName: 'SqliteSessionColumns',
   connect,
   operations: sqliteOperations,
