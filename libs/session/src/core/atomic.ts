@@ -1,3 +1,4 @@
+import { parseJson } from './parse-json.js';
 import type { AtomicOperation } from './store.js';
 
 /** What an operation makes of a value, as JSON text; `undefined` is no value. */
@@ -11,15 +12,15 @@ export function applyAtomic(operation: AtomicOperation, current: string | undefi
   const unfit = { fits: false } as const;
   switch (operation.kind) {
     case 'increment': {
-      const start: unknown = current === undefined ? 0 : JSON.parse(current);
+      const start: unknown = current === undefined ? 0 : parseJson(current);
       if (typeof start !== 'number') return unfit;
       const sum = start + operation.by;
       return Math.abs(sum) <= MAX_COUNTER ? { fits: true, value: JSON.stringify(sum) } : unfit;
     }
     case 'append': {
-      const start: unknown = current === undefined ? [] : JSON.parse(current);
+      const start: unknown = current === undefined ? [] : parseJson(current);
       if (!Array.isArray(start)) return unfit;
-      return { fits: true, value: JSON.stringify([...start, ...JSON.parse(operation.items)]) };
+      return { fits: true, value: JSON.stringify([...start, ...(parseJson(operation.items) as unknown[])]) };
     }
     case 'setIfAbsent':
       return current === undefined ? { fits: true, value: operation.value } : unfit;

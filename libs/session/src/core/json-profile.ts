@@ -1,4 +1,5 @@
 import { describeValue, quote } from './display.js';
+import { needsRevival, parseJson } from './parse-json.js';
 
 /** What one serialised value may be at most. */
 export interface JsonLimits {
@@ -44,7 +45,7 @@ export function serialize(value: unknown, path: string, limits: JsonLimits): str
  */
 export function parseData(text: string): Map<string, unknown> | undefined {
   try {
-    const data: unknown = JSON.parse(text, MAY_HOLD_PROTO.test(text) ? withoutProto : undefined);
+    const data = parseJson(text);
     return isObject(data) && !Array.isArray(data) ? new Map(Object.entries(data)) : undefined;
   } catch {
     return undefined;
@@ -53,8 +54,8 @@ export function parseData(text: string): Map<string, unknown> | undefined {
 
 /** Whether {@link parseData} can read a text that is a valid JSON object. Without parsing it, where that is possible. */
 export function isReadable(text: string): boolean {
-  // Taking `__proto__` out is done by recursion, which a text that is nested a thousand levels deep defeats.
-  return !MAY_HOLD_PROTO.test(text) || parseData(text) !== undefined;
+  // A text that is nested a thousand levels deep defeats recursion.
+  return !needsRevival(text) || parseData(text) !== undefined;
 }
 
 /** Why a text (or whatever a caller gave) cannot be a top-level key, or `undefined` where it can. */
@@ -70,9 +71,6 @@ export function propertyPath(path: string, key: string): string {
 }
 
 const MAX_KEY_LENGTH = 128;
-
-/** `"__proto__"` in JSON text, or an escape that may spell a letter of it. */
-const MAY_HOLD_PROTO = /__proto__|\\u00/;
 
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 
@@ -266,8 +264,4 @@ function isObject(value: unknown): value is object {
 
 function isWellFormed(text: string): boolean {
   return (text as WellFormedString).isWellFormed();
-}
-
-function withoutProto(key: string, value: unknown): unknown {
-  return key === '__proto__' ? undefined : value;
 }

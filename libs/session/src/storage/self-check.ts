@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { SessionConfigError } from '../core/errors.js';
+import { parseJson } from '../core/parse-json.js';
 import type { JsonByKey } from '../core/store.js';
 import { createToken, hashToken } from '../core/token.js';
 import type { Connection } from './connection.js';
@@ -51,7 +52,7 @@ export function selfCheck(operations: SessionOperations, connection: Connection)
     const firstExpiry = await operations.create(created, randomUUID())(connection);
     const found = sessionOf(await operations.find([tokenHash])(connection));
     expectSame('the first expiry', firstExpiry, found.expiresAt);
-    expectSame('the data', JSON.parse(found.data), TORTURE);
+    expectSame('the data', parseJson(found.data), TORTURE);
     expectSame('the user id', found.userId, userId);
     expectSame('the lifetime', [found.idleTimeout, found.persistent], [HOUR, true]);
     if (Math.abs(found.absoluteRemaining - 2 * HOUR) > MINUTE || Math.abs(found.sinceTouched) > MINUTE) {
@@ -71,7 +72,7 @@ export function selfCheck(operations: SessionOperations, connection: Connection)
     const patched = sessionOf(await operations.find([tokenHash])(connection));
     const gone = [...UNSET, "it's"];
     const rest = Object.entries({ ...TORTURE, ...PATCH }).filter(([key]) => !gone.includes(key));
-    expectSame('the changed data', JSON.parse(patched.data), Object.fromEntries(rest));
+    expectSame('the changed data', parseJson(patched.data), Object.fromEntries(rest));
 
     expectSame('a deletion', await operations.delete(ref)(connection), true);
     expectSame('a deleted session', await operations.find([tokenHash])(connection), []);

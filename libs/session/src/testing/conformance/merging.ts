@@ -50,6 +50,14 @@ export function describeUpdate({ describe, it }: TestRunner, sessions: Sessions)
       assert.deepEqual(await sessions.values(other), { a: 1 });
     });
 
+    it('knows keys with escapes from those that JSON.parse of Node 24 takes them for', async () => {
+      const created = await sessions.create();
+      for (const key of ['\\', '"', '\\"', '""']) {
+        await sessions.update(created, { first: { first: 1, [key]: 2 }, [key]: 3 }, ['\\', '"', '\\"']);
+        assert.deepEqual(await sessions.values(created), { first: { first: 1, [key]: 2 }, [key]: 3 });
+      }
+    });
+
     it('lets two writers together exceed what one of them may write', async () => {
       const half = 'x'.repeat(0.6 * sessions.limits.maxBytes);
       const created = await sessions.create();

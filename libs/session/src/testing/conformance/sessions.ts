@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SessionStoreError, type StoreFailure } from '../../core/errors.js';
 import { serialize, type JsonLimits } from '../../core/json-profile.js';
 import type { SessionLifetime } from '../../core/options.js';
+import { parseJson } from '../../core/parse-json.js';
 import type {
   Applied,
   AtomicOperation,
@@ -108,7 +109,7 @@ export class Sessions {
   }
 
   async values(ref: Pick<SessionRef, 'tokenHash'>): Promise<Values> {
-    return JSON.parse((await this.live(ref)).data) as Values;
+    return parseJson((await this.live(ref)).data) as Values;
   }
 
   /** The value of one key as `read` answers it. */
@@ -182,7 +183,7 @@ export function newRef(): SessionRef {
 }
 
 export function parse(json: string | undefined): unknown {
-  return json === undefined ? undefined : JSON.parse(json);
+  return json === undefined ? undefined : parseJson(json);
 }
 
 export function wasApplied(outcome: Applied | Missed | undefined): Applied {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { parseJson } from '../../../core/parse-json.js';
 import type { AtomicOperation, SessionRef } from '../../../core/store.js';
 import type { Sessions, Values } from '../sessions.js';
 import { hasSerialOrder, type Seen } from './serial-order.js';
@@ -25,7 +26,7 @@ type Log = Map<string, Seen[]>;
 export async function requestsAreSerial(sessions: Sessions, parameters: fc.Parameters<unknown[]>): Promise<void> {
   const initial = fc.dictionary(fc.constantFrom(...KEYS), json(), { noNullPrototype: true });
   const property = fc.asyncProperty(initial, steps(), steps(), async (start, ...requests) => {
-    const values: Values = Object.fromEntries(Object.entries(start).map(([key, text]) => [key, JSON.parse(text)]));
+    const values: Values = Object.fromEntries(Object.entries(start).map(([key, text]) => [key, parseJson(text)]));
     const created = await sessions.create(values);
     const [left, right] = await Promise.all(requests.map((request) => run(sessions, created, request)));
     const final = await sessions.values(created);
@@ -91,7 +92,7 @@ function isApplied({ status }: { status: string }): boolean {
 
 /** As JSON.stringify spells it: databases put spaces in. */
 function normal(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : JSON.stringify(JSON.parse(text));
+  return text === undefined ? undefined : JSON.stringify(parseJson(text));
 }
 
 function steps(): fc.Arbitrary<Step[]> {
