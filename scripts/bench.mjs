@@ -12,6 +12,8 @@
 //   --platform NAME    express or fastify
 //   --seconds N        per slice
 //   --seed TEXT        repeats the choices of an earlier run
+//   --scenario NAME    this one of the scenarios
+//   --profile FOLDER   writes there what each server did while it was measured (as `node --cpu-prof` does), and prints the top
 //   --built            measures the library as it was built last, without building it
 //
 // Redis is the package redis-server of the distribution. The rivals are installed when they are needed for the first time.
@@ -19,7 +21,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as prettier from 'prettier';
@@ -28,6 +30,7 @@ import { judge } from './bench/goals.mjs';
 import { installPeers, peerVersions } from './bench/peers.mjs';
 import { planOf } from './bench/plan.mjs';
 import { startChild } from './bench/rpc.mjs';
+import { topOfProfiles } from './bench/profile.mjs';
 import { markdownOf } from './bench/table.mjs';
 import { chooseVariants, POOL_SIZE } from './bench/variants.mjs';
 
@@ -45,10 +48,13 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string', default: randomBytes(4).toString('hex') },
     built: { type: 'boolean', default: false },
+    scenario: { type: 'string' },
+    profile: { type: 'string' },
   },
 });
 const variants = chooseVariants(values);
 const plan = planOf({ ...values, seconds: secondsOf(values.seconds) });
+const profile = values.profile && resolve(values.profile);
 const platforms = PLATFORMS.filter((name) => [undefined, name].includes(values.platform));
 if (platforms.length === 0) throw new Error(`--platform is one of ${PLATFORMS.join(', ')}`);
 
@@ -69,13 +75,14 @@ try {
     databases[name] = await (await import(`./bench/databases/${name}.mjs`)).start();
   }
   for (const platform of platforms) {
-    rows.push(...(await contest(platform, variants, plan, { databases, generator, seed: values.seed })));
+    rows.push(...(await contest(platform, variants, plan, { databases, generator, seed: values.seed, profile })));
   }
 } finally {
   await generator.stop();
   for (const database of Object.values(databases)) await database.stop();
 }
 
+if (profile) console.log(`\n${topOfProfiles(profile)}`);
 const result = report();
 if (values.json) await store(values.json, JSON.stringify(result));
 if (values.markdown) await store(values.markdown, markdownOf(result));

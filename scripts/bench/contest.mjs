@@ -4,11 +4,11 @@ import { medians, slice, statementsPerRequest, warmUp } from './measure.mjs';
 import { runs, stores } from './plan.mjs';
 
 /** @returns {Promise<object[]>} the rows, as they go into the JSON */
-export async function contest(platform, variants, plan, { databases, generator, seed }) {
+export async function contest(platform, variants, plan, { seed, ...surroundings }) {
   const contestants = [];
   try {
     for (const variant of variants.filter(({ platforms }) => platforms.includes(platform))) {
-      contestants.push(await Contestant.start(platform, variant, databases, generator));
+      contestants.push(await Contestant.start(platform, variant, surroundings));
     }
     const rows = [];
     const welcomed = new Set();

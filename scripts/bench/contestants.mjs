@@ -1,4 +1,5 @@
 // The servers of one platform, each with a database of its own, and their visitors.
+import { join } from 'node:path';
 import { startChild } from './rpc.mjs';
 import { treeMicros } from './cpu.mjs';
 
@@ -8,11 +9,12 @@ const main = new URL('server/main.mjs', import.meta.url);
 const PREPARE = { connections: 32 };
 
 export class Contestant {
-  static async start(platform, variant, databases, generator) {
+  static async start(platform, variant, { databases, generator, profile }) {
     const database = databases[variant.database];
     const name = `${platform}_${variant.name}`.replaceAll(/\W+/g, '_');
     const url = await database?.create(name);
-    const server = startChild(`${variant.name} on ${platform}`, main, { platform, variant, url });
+    const profileFile = profile && join(profile, `${name}.cpuprofile`);
+    const server = startChild(`${variant.name} on ${platform}`, main, { platform, variant, url, profileFile });
     const { port } = await server.hello;
     return new Contestant({ platform, variant, database, name, server, port, generator });
   }

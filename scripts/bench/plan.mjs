@@ -36,7 +36,14 @@ export const runs = ({ does, kilobytes }, { database }) =>
 export const stores = ({ does }) => does === 'write' || does === 'sign-in';
 
 /** @returns {{ rows: Row[], rounds: number, seconds: number, warmSeconds: number, firstWarmSeconds: number }} */
-export function planOf({ quick, full, seconds }) {
-  if (quick) return { rows: QUICK, rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
-  return { rows: full ? FULL : DEFAULT, rounds: 3, seconds: seconds ?? 2, warmSeconds: 0.4, firstWarmSeconds: 1.5 };
+export function planOf({ quick, full, seconds, scenario }) {
+  const only = (rows) => rows.filter((each) => scenario === undefined || each.scenario === scenario);
+  if (quick) return { rows: only(QUICK), rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
+  return {
+    rows: only(full ? FULL : DEFAULT),
+    rounds: 3,
+    seconds: seconds ?? 2,
+    warmSeconds: 0.4,
+    firstWarmSeconds: 1.5,
+  };
 }
