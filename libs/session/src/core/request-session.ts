@@ -312,7 +312,7 @@ export class RequestSession implements Session {
 
   /** For operations whose outcome the browser has to be told. */
   #runWithCookie<R>(operation: string, work: Work<R>): Promise<R> {
-    return this.#run(operation, this.#isClosed ? this.#refuseLate : work);
+    return this.#run(operation, this.#isClosed ? () => this.#refuseLate() : work);
   }
 
   /** Starts an operation: what it takes along it takes at once, and what it writes it writes in its turn. */
@@ -465,7 +465,9 @@ export class RequestSession implements Session {
     if (this.#isClosed) throw this.#error('SESSION_COMMITTED');
   }
 
-  readonly #refuseLate = (): Promise<never> => Promise.reject(this.#error('SESSION_COMMITTED'));
+  #refuseLate(): Promise<never> {
+    return Promise.reject(this.#error('SESSION_COMMITTED'));
+  }
 
   #noRoom(operation: string, key: string): SessionFault {
     return this.#error('SESSION_VALUE', `${operation}() found no room for ${pathOf(key)} (maxBytes)`);

@@ -21,7 +21,7 @@ export class SessionManager {
    */
   open(tokens: readonly string[], cookieSent: boolean): RequestSession | Promise<RequestSession> {
     if (tokens.length === 0) return this.#session({ status: 'anonymous', cookieSent });
-    return this.#load(tokens).then((origin) => this.#session(origin));
+    return this.#load(tokens);
   }
 
   /**
@@ -62,7 +62,7 @@ export class SessionManager {
     return this.#context.toError(describeError('SESSION_FAILED'));
   }
 
-  async #load(tokens: readonly string[]): Promise<Origin> {
+  async #load(tokens: readonly string[]): Promise<RequestSession> {
     const { store, toError, emit } = this.#context;
     let found: Found[];
     try {
@@ -70,12 +70,14 @@ export class SessionManager {
     } catch (error) {
       if (!(error instanceof SessionStoreError)) throw error;
       emit({ type: 'store-failed', operation: 'find', reason: error.reason });
-      return { status: 'failed', failure: toError(describeError('SESSION_UNAVAILABLE')) };
+      return this.#session({ status: 'failed', failure: toError(describeError('SESSION_UNAVAILABLE')) });
     }
-    return this.#resolve(found);
+    return this.#session(this.#resolve(found));
   }
 
   #resolve(found: readonly Found[]): Origin {
+    const [only] = found;
+    if (found.length === 1 && only!.status === 'live' && isReadable(only!.session.data)) return only!;
     const readable = found.flatMap((entry) => this.#readableIn(entry));
     if (readable.length > 1) {
       this.#context.emit({ type: 'duplicate-cookie', ids: readable.map(({ id }) => id) });

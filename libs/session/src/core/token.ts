@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** Characters of a token. */
 export const TOKEN_LENGTH = 43;
@@ -27,5 +27,6 @@ export function isToken(value: string): boolean {
 /** SHA-256 of a token, 32 bytes: what the database knows of it. */
 export function hashToken(token: string): Buffer {
   // The text is hashed, not the bytes that it encodes: four different last characters decode to the same 32 bytes.
-  return createHash('sha256').update(token).digest();
+  // By way of hex, which is the cheapest that Node has.
+  return Buffer.from(hash('sha256', token), 'hex');
 }

@@ -25,7 +25,8 @@ export class CookieTransport {
   read(request: IncomingMessage): { tokens: string[]; cookieSent: boolean } {
     const values = readCookieValues(request.headers.cookie, this.#options.name);
     const tokens = values.map((value) => this.#signer.verify(value)).filter((token) => token !== undefined);
-    return { tokens: [...new Set(tokens)].slice(0, MAX_TOKENS), cookieSent: values.length > 0 };
+    const distinct = tokens.length < 2 ? tokens : [...new Set(tokens)].slice(0, MAX_TOKENS);
+    return { tokens: distinct, cookieSent: values.length > 0 };
   }
 
   /** Leaves one Set-Cookie of ours at most, which no cache may keep (OWASP ASVS 14.3.2, CVE-2023-30861). */

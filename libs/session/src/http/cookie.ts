@@ -18,12 +18,12 @@ export function readCookieValues(header: string | undefined, name: string): stri
   // Adapters that imitate a request have been seen to give an array.
   if (typeof header !== 'string') return [];
   const prefix = `${name}=`;
-  const values = header
-    .split(';')
-    .map(trimBlanks)
-    .filter((pair) => pair.startsWith(prefix))
-    .map((pair) => pair.slice(prefix.length));
-  return [...new Set(values)];
+  const values: string[] = [];
+  for (const pair of header.split(';')) {
+    const trimmed = trimBlanks(pair);
+    if (trimmed.startsWith(prefix)) values.push(trimmed.slice(prefix.length));
+  }
+  return values.length < 2 ? values : [...new Set(values)];
 }
 
 /**

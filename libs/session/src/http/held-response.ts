@@ -34,6 +34,11 @@ const HIGH_WATER_MARK = 65_536;
 const DESCRIBES_ANSWER =
   /^(content-(?!security-policy)|(etag|last-modified|expires|location|refresh|transfer-encoding|trailer|accept-ranges|x-accel-redirect|x-sendfile)$)/;
 
+/** Of a response that has held nothing. */
+const NO_CALLS: Call[] = [];
+
+const doNothing = () => {};
+
 const HOLD = Symbol('nestjs-typeorm-session.hold');
 
 interface Held {
@@ -47,8 +52,6 @@ interface Held {
 export function holdResponse(response: ServerResponse, gate: ResponseGate): void {
   (response as ServerResponse & Held)[HOLD] = new ResponseHold(response, gate);
   Object.assign(response, HELD_METHODS);
-  response.on('pipe', addSource as (source: Readable) => void);
-  response.on('unpipe', removeSource as (source: Readable) => void);
 }
 
 // Shared by all responses instead of a closure for each: this is on the path of every request with a session.
@@ -69,37 +72,45 @@ const HELD_METHODS = {
   flushHeaders(this: Held) {
     this[HOLD].call('flushHeaders', []);
   },
+  /** Two listeners would do as well, and cost every response more than all of this. */
+  emit(this: Held, event: string | symbol, ...args: unknown[]) {
+    const hold = this[HOLD];
+    if (event === 'pipe') hold.sources.add(args[0] as Readable);
+    if (event === 'unpipe') hold.sources.delete(args[0] as Readable);
+    return hold.emit(event, args);
+  },
 };
-
-function addSource(this: Held, source: Readable): void {
-  this[HOLD].sources.add(source);
-}
-
-function removeSource(this: Held, source: Readable): void {
-  this[HOLD].sources.delete(source);
-}
 
 class ResponseHold {
   readonly #response: ServerResponse;
   readonly #gate: ResponseGate;
   /** The methods as they were: Node's, or those of a middleware that compresses. */
-  readonly #original: Record<Method, AnyFunction>;
+  readonly #original: Record<Method | 'emit', AnyFunction>;
   #phase: 'idle' | 'committing' | 'passed' | 'replaced' = 'idle';
   #status = 0;
   #statusMessage: string | undefined;
-  #calls: Call[] = [];
+  #calls: Call[] = NO_CALLS;
   #heldBytes = 0;
-  #hasEnded = false;
   #owesDrain = false;
-  /** The streams that are piped into the response. */
-  readonly sources = new Set<Readable>();
-  #unfreeze: () => void = () => {};
+  #sources: Set<Readable> | undefined;
+  #unfreeze: () => void = doNothing;
+  /** `end` was called, although nothing may have been sent yet. */
+  hasEnded = false;
 
   constructor(response: ServerResponse, gate: ResponseGate) {
     this.#response = response;
     this.#gate = gate;
-    const { write, end, writeHead, flushHeaders } = response;
-    this.#original = { write, end, writeHead, flushHeaders };
+    const { write, end, writeHead, flushHeaders, emit } = response;
+    this.#original = { write, end, writeHead, flushHeaders, emit };
+  }
+
+  /** The streams that are piped into the response. */
+  get sources(): Set<Readable> {
+    return (this.#sources ??= new Set());
+  }
+
+  emit(event: string | symbol, args: readonly unknown[]): unknown {
+    return this.#original.emit.call(this.#response, event, ...args);
   }
 
   call(method: Method, args: unknown[]): unknown {
@@ -127,12 +138,13 @@ class ResponseHold {
     const outcome = this.#gate.commit(this.#status);
     if (outcome instanceof Promise) {
       this.#phase = 'committing';
-      this.#unfreeze = freeze(response, () => this.#hasEnded);
+      this.#calls = [];
+      this.#unfreeze = freeze(response);
       void this.#settle(outcome);
       return this.#hold(method, head);
     }
     if (outcome) {
-      this.#hasEnded = method === 'end';
+      this.hasEnded = method === 'end';
       this.#replace(outcome);
       return this.#discard(method, args);
     }
@@ -144,9 +156,9 @@ class ResponseHold {
   /** Answers as Node would to a response whose head is out. */
   #hold(method: Method, args: unknown[]): unknown {
     if (method === 'writeHead' && this.#calls.length > 0) throw headersSent('write');
-    if (this.#hasEnded) return this.#discard(method, args);
+    if (this.hasEnded) return this.#discard(method, args);
     checkChunk(method, args);
-    if (method === 'end') this.#hasEnded = true;
+    if (method === 'end') this.hasEnded = true;
     this.#calls.push([method, args]);
     if (method !== 'write') return this.#response;
     this.#heldBytes += (args[0] as string | Uint8Array).length;
@@ -182,7 +194,7 @@ class ResponseHold {
       const answer = this.#pass(method, args);
       if (method === 'write') hasRoom = answer !== false;
     }
-    this.#calls = [];
+    this.#calls = NO_CALLS;
     for (const source of this.sources) source.resume?.();
     if (this.#owesDrain && hasRoom) response.emit('drain');
   }
@@ -194,12 +206,12 @@ class ResponseHold {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader('content-length', Buffer.byteLength(body));
     // Tells a handler that is still producing, such as one of server-sent events, that nobody listens.
-    if (!this.#hasEnded) response.setHeader('connection', 'close');
+    if (!this.hasEnded) response.setHeader('connection', 'close');
     response.statusCode = status;
     response.statusMessage = '';
     this.#gate.setHeaders(response);
     for (const [method, args] of this.#calls) this.#discard(method, args);
-    this.#calls = [];
+    this.#calls = NO_CALLS;
     this.#dropSources();
     // Through the original methods, which call each other by their public names.
     this.#phase = 'passed';
@@ -281,30 +293,57 @@ function applyHeaderList(response: ServerResponse, list: readonly unknown[]): vo
   names.forEach((name, index) => response.appendHeader(name, flat[index * 2 + 1]!));
 }
 
+/** By the prototype that they inherit from: Express gives its responses one of its own. */
+const frozenPrototypes = new WeakMap<object, object>();
+
 /**
- * Makes the response answer like one whose head is out, or a late error handler would rewrite what is held.
+ * Makes the response answer like one whose head is out, or a late error handler would rewrite what is held. By another
+ * prototype, since properties that come and go make every later access to the response slow.
  *
- * @returns undoes it, with what a middleware had put there
+ * @returns undoes it
  */
-function freeze(response: ServerResponse, hasEnded: () => boolean): () => void {
-  const refuse = (verb: string) => () => {
-    throw headersSent(verb);
-  };
-  const frozen: PropertyDescriptorMap = { headersSent: { get: () => true }, writableEnded: { get: hasEnded } };
-  for (const name of HEADER_SETTERS) {
-    frozen[name] = { value: refuse(name === 'removeHeader' ? 'remove' : 'set'), writable: true };
-  }
-  const names = Object.keys(frozen);
-  const before = names.map((name) => Object.getOwnPropertyDescriptor(response, name));
-  for (const name of names) Object.defineProperty(response, name, { configurable: true, ...frozen[name] });
+function freeze(response: ServerResponse): () => void {
+  const prototype = Object.getPrototypeOf(response) as object;
+  // What a middleware has put on the response itself hides any prototype's.
+  const hidden = FROZEN_NAMES.filter((name) => Object.hasOwn(response, name));
+  const restore = hidden.map((name) => freezeOwn(response, name));
+  const frozen = frozenPrototypes.get(prototype) ?? Object.create(prototype, FROZEN);
+  frozenPrototypes.set(prototype, frozen);
+  Object.setPrototypeOf(response, frozen);
   return () => {
-    names.forEach((name, index) => {
-      Reflect.deleteProperty(response, name);
-      const own = before[index];
-      if (own) Object.defineProperty(response, name, own);
-    });
+    if (Object.getPrototypeOf(response) === frozen) Object.setPrototypeOf(response, prototype);
+    for (const unfreeze of restore) unfreeze();
   };
 }
+
+function freezeOwn(response: ServerResponse, name: string): () => void {
+  const own = Object.getOwnPropertyDescriptor(response, name)!;
+  Object.defineProperty(response, name, { configurable: true, ...FROZEN[name] });
+  return () => Object.defineProperty(response, name, own);
+}
+
+function refuse(verb: string): () => never {
+  return () => {
+    throw headersSent(verb);
+  };
+}
+
+const FROZEN: PropertyDescriptorMap = {
+  headersSent: { configurable: true, get: () => true },
+  writableEnded: {
+    configurable: true,
+    get(this: Held) {
+      return this[HOLD].hasEnded;
+    },
+  },
+  ...Object.fromEntries(
+    HEADER_SETTERS.map((name) => [
+      name,
+      { configurable: true, writable: true, value: refuse(name === 'removeHeader' ? 'remove' : 'set') },
+    ]),
+  ),
+};
+const FROZEN_NAMES = Object.keys(FROZEN);
 
 function headersSent(verb: string): Error {
   const error = new Error(`Cannot ${verb} headers after they are sent to the client`);

@@ -16,6 +16,10 @@ export function replaceSetCookie(response: HeaderTarget, name: string, line: str
 
 /** Adds `Cookie` to what the response varies by: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.5 */
 export function addVaryCookie(response: HeaderTarget): void {
+  if (response.getHeader('Vary') === undefined) {
+    response.setHeader('Vary', 'Cookie');
+    return;
+  }
   const fields = headerLines(response, 'Vary')
     .flatMap((line) => line.split(','))
     .map((field) => field.trim())

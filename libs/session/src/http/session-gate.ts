@@ -20,8 +20,18 @@ export class SessionGate implements ResponseGate {
     else {
       this.#opening = opened.then((session) => (this.#session = session));
       // Who awaits the opening is told. Here nobody may ever wait for it, and that must not end the process.
-      this.#opening.catch(() => {});
+      this.#opening.catch(doNothing);
     }
+  }
+
+  /** The session of the request, once it is open. */
+  get session(): RequestSession | undefined {
+    return this.#session;
+  }
+
+  /** The session, at once where it is open. */
+  get opened(): RequestSession | Promise<RequestSession> {
+    return this.#session ?? this.#opening!;
   }
 
   commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined> {
@@ -57,6 +67,8 @@ export class SessionGate implements ResponseGate {
     return this.commit(status);
   }
 }
+
+function doNothing(): void {}
 
 function replacementFor(fault: SessionFault | undefined): ReplacementResponse | undefined {
   return fault && answerTo(fault.session);

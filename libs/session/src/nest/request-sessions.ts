@@ -16,7 +16,7 @@ interface Wrapped<R> {
 }
 
 /** The one place where all doors meet: the session of a request, opened once, by Node's own request object. */
-const opened = new WeakMap<IncomingMessage, RequestSession | Promise<RequestSession>>();
+const gates = new WeakMap<IncomingMessage, SessionGate>();
 
 /** Node's own request behind one of Express or Fastify. */
 export function rawRequestOf(request: IncomingMessage & Wrapped<IncomingMessage>): IncomingMessage {
@@ -25,8 +25,8 @@ export function rawRequestOf(request: IncomingMessage & Wrapped<IncomingMessage>
 
 /** The session of a request in which a guard has opened it. */
 export function sessionOf(request: IncomingMessage): RequestSession {
-  const session = opened.get(request);
-  if (session && !(session instanceof Promise)) return session;
+  const session = gates.get(request)?.session;
+  if (session) return session;
   throw new SessionException(describeError('SESSION_NOT_OPEN'));
 }
 
@@ -45,18 +45,13 @@ export class RequestSessions {
   open(context: ExecutionContext): RequestSession | Promise<RequestSession> {
     const http = context.switchToHttp();
     const request = rawRequestOf(http.getRequest());
-    const known = opened.get(request);
-    if (known) return known;
+    const known = gates.get(request);
+    if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
-    const session = this.#manager.open(tokens, cookieSent);
-    opened.set(request, session);
-    if (session instanceof Promise)
-      void session.then(
-        (loaded) => opened.set(request, loaded),
-        () => {},
-      );
+    const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent));
+    gates.set(request, gate);
     const response = http.getResponse<ServerResponse & Wrapped<ServerResponse>>();
-    holdResponse(response.raw ?? response, new SessionGate(this.#manager, this.#transport, session));
-    return session;
+    holdResponse(response.raw ?? response, gate);
+    return gate.opened;
   }
 }

@@ -7,9 +7,17 @@ import { RequestSessions } from './request-sessions.js';
 import { SessionException } from './session.exception.js';
 import { REQUIRE_SESSION, SKIP_SESSION, type RequireSessionOptions } from './session.metadata.js';
 
+interface Route {
+  readonly skips: boolean;
+  readonly required: RequireSessionOptions | undefined;
+}
+
 /** Opens the session of a request: validates the cookie, and sees to it that the response issues one where needed. */
 @Injectable()
 export class SessionGuard implements CanActivate {
+  /** By controller and handler: a handler that is inherited belongs to several controllers. */
+  readonly #routes = new Map<object, Map<object, Route>>();
+
   constructor(
     @Inject(RequestSessions) private readonly sessions: RequestSessions,
     @Inject(Reflector) private readonly reflector: Reflector,
@@ -21,10 +29,10 @@ export class SessionGuard implements CanActivate {
         `SessionGuard serves HTTP, and this is a context of type "${context.getType()}". Keep it off gateways, resolvers and message handlers.`,
       );
     }
-    if (this.#metadata<boolean>(SKIP_SESSION, context)) return true;
+    const { skips, required } = this.#routeOf(context);
+    if (skips) return true;
     // A preflight carries no cookie, and its answer is no place for one (Fetch, 4.8).
     if (context.switchToHttp().getRequest<IncomingMessage>().method === 'OPTIONS') return true;
-    const required = this.#metadata<RequireSessionOptions>(REQUIRE_SESSION, context);
     const session = this.sessions.open(context);
     if (session instanceof Promise) return session.then((loaded) => this.admit(loaded, required));
     return this.admit(session, required);
@@ -36,7 +44,20 @@ export class SessionGuard implements CanActivate {
     throw new SessionException(describeError('SESSION_REQUIRED'));
   }
 
-  #metadata<V>(key: string, context: ExecutionContext): V | undefined {
-    return this.reflector.getAllAndOverride<V | undefined>(key, [context.getHandler(), context.getClass()]);
+  /** What the decorators say, which does not change: asking them for every request would cost more than reading the cookie. */
+  #routeOf(context: ExecutionContext): Route {
+    const [controller, handler] = [context.getClass(), context.getHandler()];
+    let routes = this.#routes.get(controller);
+    if (!routes) this.#routes.set(controller, (routes = new Map()));
+    let route = routes.get(handler);
+    if (!route) {
+      const targets = [handler, controller];
+      route = {
+        skips: this.reflector.getAllAndOverride<boolean | undefined>(SKIP_SESSION, targets) ?? false,
+        required: this.reflector.getAllAndOverride<RequireSessionOptions | undefined>(REQUIRE_SESSION, targets),
+      };
+      routes.set(handler, route);
+    }
+    return route;
   }
 }

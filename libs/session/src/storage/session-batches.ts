@@ -51,10 +51,12 @@ function loads(operations: SessionOperations, send: Send): Batching<readonly Buf
     leavesLone: false,
     shareOf: (hashes) => hashes.length / MAX_MEMBERS,
     async send(members, deadline) {
-      const wanted = new Map(members.flat().map((hash) => [keyOf(hash), hash]));
+      const wanted = new Map<string, Buffer>();
+      const keys = members.map((hashes) => hashes.map((hash) => keyInto(wanted, hash)));
       const rows = await send(operations.find([...wanted.values()]), deadline);
-      const found = new Map(rows.map((row) => [keyOf(row.tokenHash), row.found]));
-      return members.map((hashes) => [...new Set(hashes.map(keyOf))].flatMap((key) => found.get(key) ?? []));
+      const found = new Map<string, Found>();
+      for (const row of rows) found.set(keyOf(row.tokenHash), row.found);
+      return keys.map((ofMember) => foundFor(ofMember, found));
     },
   };
 }
@@ -84,6 +86,17 @@ function bytesOf({ delta }: { readonly delta: Delta }): number {
 /** Of a row, what the port tells. */
 export function foundIn(rows: readonly FoundRow[]): Found[] {
   return rows.map(({ found }) => found);
+}
+
+function keyInto(wanted: Map<string, Buffer>, hash: Buffer): string {
+  const key = keyOf(hash);
+  wanted.set(key, hash);
+  return key;
+}
+
+function foundFor(keys: readonly string[], found: ReadonlyMap<string, Found>): Found[] {
+  const distinct = keys.length === 1 ? keys : [...new Set(keys)];
+  return distinct.flatMap((key) => found.get(key) ?? []);
 }
 
 /** A hash as a key of a map: any text that keeps its bytes apart. */
