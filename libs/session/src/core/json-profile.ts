@@ -46,10 +46,17 @@ export function serialize(value: unknown, path: string, limits: JsonLimits): str
 export function parseData(text: string): Map<string, unknown> | undefined {
   try {
     const data = parseJson(text);
-    return isObject(data) && !Array.isArray(data) ? new Map(Object.entries(data)) : undefined;
+    return isObject(data) && !Array.isArray(data) ? mapOf(data) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Without the pairs that `Object.entries` would make. */
+function mapOf(data: object): Map<string, unknown> {
+  const map = new Map<string, unknown>();
+  for (const key of Object.keys(data)) map.set(key, (data as Record<string, unknown>)[key]);
+  return map;
 }
 
 /** Whether {@link parseData} can read a text that is a valid JSON object. Without parsing it, where that is possible. */

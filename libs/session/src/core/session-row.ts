@@ -215,13 +215,14 @@ export class SessionRow {
     this.#cookie = { kind: 'issue', token, maxAge };
   }
 
-  #rowOf({ id, tokenHash, userId, idleTimeout, persistent, ...stored }: StoredSession): Row {
+  #rowOf(stored: StoredSession): Row {
+    const { id, tokenHash, userId, idleTimeout, persistent, expiresAt } = stored;
     return {
       id,
       tokenHash,
       userId,
       lifetime: { idleTimeout, persistent },
-      expiresAt: stored.expiresAt,
+      expiresAt,
       absoluteEnd: performance.now() + stored.absoluteRemaining,
       isTouchDue: stored.sinceTouched >= touchAfterOf(this.#context.options, idleTimeout),
     };

@@ -18,6 +18,11 @@ interface Wrapped<R> {
 /** The one place where all doors meet: the session of a request, opened once, by Node's own request object. */
 const gates = new WeakMap<IncomingMessage, SessionGate>();
 
+/** What `switchToHttp().getRequest()` gives, without the object that it makes for every call. */
+export function requestOf(context: ExecutionContext): IncomingMessage {
+  return context.getArgByIndex<IncomingMessage>(0);
+}
+
 /** Node's own request behind one of Express or Fastify. */
 export function rawRequestOf(request: IncomingMessage & Wrapped<IncomingMessage>): IncomingMessage {
   return request.raw ?? request;
@@ -43,14 +48,13 @@ export class RequestSessions {
 
   /** The session of the request: whoever asks first opens it. Synchronous where no database has to be asked. */
   open(context: ExecutionContext): RequestSession | Promise<RequestSession> {
-    const http = context.switchToHttp();
-    const request = rawRequestOf(http.getRequest());
+    const request = rawRequestOf(requestOf(context));
     const known = gates.get(request);
     if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
     const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent));
     gates.set(request, gate);
-    const response = http.getResponse<ServerResponse & Wrapped<ServerResponse>>();
+    const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
     holdResponse(response.raw ?? response, gate);
     return gate.opened;
   }

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import {
   applyDecorators,
   createParamDecorator,
@@ -9,7 +8,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import type { Session as SessionOfRequest, SessionData, SessionKey } from '../core/session.js';
-import { rawRequestOf, sessionOf } from './request-sessions.js';
+import { rawRequestOf, requestOf, sessionOf } from './request-sessions.js';
 import { SessionGuard } from './session.guard.js';
 import { REQUIRE_SESSION, SKIP_SESSION, type RequireSessionOptions } from './session.metadata.js';
 
@@ -51,7 +50,7 @@ export interface Session<T extends object = SessionData> extends SessionOfReques
  */
 // The type is written out: the inferred one names types that Nest 11 does not have.
 export const Session: SessionDecorator = createParamDecorator((key: string | undefined, context: ExecutionContext) => {
-  const session = sessionOf(rawRequestOf(context.switchToHttp().getRequest<IncomingMessage>()));
+  const session = sessionOf(rawRequestOf(requestOf(context)));
   return key === undefined ? session : (session.get(key) as unknown);
 }) as SessionDecorator;
 

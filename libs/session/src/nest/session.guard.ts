@@ -1,9 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { describeError, SessionConfigError } from '../core/errors.js';
 import type { RequestSession } from '../core/request-session.js';
-import { RequestSessions } from './request-sessions.js';
+import { requestOf, RequestSessions } from './request-sessions.js';
 import { SessionException } from './session.exception.js';
 import { REQUIRE_SESSION, SKIP_SESSION, type RequireSessionOptions } from './session.metadata.js';
 
@@ -32,7 +31,7 @@ export class SessionGuard implements CanActivate {
     const { skips, required } = this.#routeOf(context);
     if (skips) return true;
     // A preflight carries no cookie, and its answer is no place for one (Fetch, 4.8).
-    if (context.switchToHttp().getRequest<IncomingMessage>().method === 'OPTIONS') return true;
+    if (requestOf(context).method === 'OPTIONS') return true;
     const session = this.sessions.open(context);
     if (session instanceof Promise) return session.then((loaded) => this.admit(loaded, required));
     return this.admit(session, required);

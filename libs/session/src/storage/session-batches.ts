@@ -52,11 +52,12 @@ function loads(operations: SessionOperations, send: Send): Batching<readonly Buf
     shareOf: (hashes) => hashes.length / MAX_MEMBERS,
     async send(members, deadline) {
       const wanted = new Map<string, Buffer>();
-      const keys = members.map((hashes) => hashes.map((hash) => keyInto(wanted, hash)));
+      const asked = members.map((hashes) => distinctIn(wanted, hashes));
       const rows = await send(operations.find([...wanted.values()]), deadline);
-      const found = new Map<string, Found>();
-      for (const row of rows) found.set(keyOf(row.tokenHash), row.found);
-      return keys.map((ofMember) => foundFor(ofMember, found));
+      // By the objects that were asked for, which an operation answers with.
+      const found = new Map<Buffer, Found>();
+      for (const row of rows) found.set(row.tokenHash, row.found);
+      return asked.map((hashes) => hashes.flatMap((hash) => found.get(hash) ?? []));
     },
   };
 }
@@ -88,15 +89,15 @@ export function foundIn(rows: readonly FoundRow[]): Found[] {
   return rows.map(({ found }) => found);
 }
 
-function keyInto(wanted: Map<string, Buffer>, hash: Buffer): string {
-  const key = keyOf(hash);
-  wanted.set(key, hash);
-  return key;
-}
-
-function foundFor(keys: readonly string[], found: ReadonlyMap<string, Found>): Found[] {
-  const distinct = keys.length === 1 ? keys : [...new Set(keys)];
-  return distinct.flatMap((key) => found.get(key) ?? []);
+/** The hashes of one call, each once, and each as the object that stands for it in the batch. */
+function distinctIn(wanted: Map<string, Buffer>, hashes: readonly Buffer[]): readonly Buffer[] {
+  const distinct = hashes.map((hash) => {
+    const key = keyOf(hash);
+    const known = wanted.get(key);
+    if (!known) wanted.set(key, hash);
+    return known ?? hash;
+  });
+  return distinct.length < 2 ? distinct : [...new Set(distinct)];
 }
 
 /** A hash as a key of a map: any text that keeps its bytes apart. */

@@ -12,7 +12,7 @@ import {
   type SessionDialect,
   type SessionOperations,
 } from './dialect.js';
-import { affectedBy, expiriesOf, expiryOf, foundOf, lookOf, rowOf } from './rows.js';
+import { affectedBy, AskedHashes, expiriesOf, expiryOf, foundOf, lookOf, rowOf } from './rows.js';
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
@@ -81,7 +81,8 @@ class Parameters {
  * for a lock, so a session that somebody else wrote meanwhile is judged by the time of the write.
  */
 function postgresOperations({ name, columns: c }: SessionTable): SessionOperations {
-  const epoch = (column: string) => `extract(epoch from ${column}) * 1000`;
+  /** In milliseconds. Not `extract`, whose decimal numbers cost the server more than all else that is computed here. */
+  const epoch = (time: string) => `date_part('epoch', ${time}) * 1000`;
   const expiry = epoch(c.expiresAt);
   const left = (column: string) => epoch(`(${column} - clock_timestamp())`);
   const isLive = `${c.expiresAt} > clock_timestamp()`;
@@ -151,18 +152,22 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
 
     find(tokenHashes) {
       const p = new Parameters();
+      const asked = new AskedHashes(tokenHashes);
       const [only] = tokenHashes;
-      const hashes = tokenHashes.length === 1 ? p.add(only, 'bytea') : `ANY(${p.add(tokenHashes, 'bytea[]')})`;
+      const hashes = tokenHashes.length === 1 ? p.add(only, 'bytea') : `ANY(${p.add(arrayOf(asked), 'bytea[]')})`;
       // One scan of two indexes costs the server a quarter less than a UNION of two scans.
       const statement = p.statement(
         `SELECT ${c.id}, encode(${c.tokenHash}, 'hex'), ${c.data}, ${c.userId}, ${c.idleTimeout}, ` +
           `${c.persistent}, ${expiry}, ${left(c.expiresAt)}, ${left(c.absoluteExpiresAt)}, ` +
-          `${epoch(`(clock_timestamp() - ${c.touchedAt})`)}, ${isLive}, ` +
+          `${epoch(`(clock_timestamp() - ${c.touchedAt})`)}, ` +
           `CASE WHEN ${c.previousTokenUntil} > clock_timestamp() THEN encode(${c.previousTokenHash}, 'hex') END ` +
           `FROM ${name} WHERE ${c.tokenHash} = ${hashes} OR ${c.previousTokenHash} = ${hashes}`,
       );
-      const asked = new Set(tokenHashes.map((hash) => hash.toString('hex')));
-      return async (connection) => (await connection.run(statement)).rows.flatMap((row) => foundBy(asked, row));
+      return async (connection) => {
+        const found: FoundRow[] = [];
+        for (const row of (await connection.run(statement)).rows) addFound(found, asked, row);
+        return found;
+      };
     },
 
     look(id, tokenHash, key, mark) {
@@ -338,13 +343,19 @@ function outcomeOf(
   }
 }
 
+/** Of type bytea[], as text: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
+function arrayOf(asked: AskedHashes): string {
+  return `{${asked.hexes.map((hex) => `"\\\\x${hex}"`).join(',')}}`;
+}
+
 /** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
-function foundBy(asked: ReadonlySet<string>, row: RawRow): FoundRow[] {
-  const [, current, , , , , , , , , isLive, previous] = row;
-  const found: FoundRow[] = [];
-  if (isLive === 't' && asked.has(current!)) found.push(foundOf(row));
-  if (previous != null && asked.has(previous)) found.push(foundOf([null, previous]));
-  return found;
+function addFound(found: FoundRow[], asked: AskedHashes, row: RawRow): void {
+  const [, , , , , , , remaining, , , previous] = row;
+  // The time it ended at is part of it no longer. What is no number is for others to judge.
+  const own = Number(remaining) <= 0 ? undefined : foundOf(asked, row);
+  if (own) found.push(own);
+  const replaced = previous == null ? undefined : foundOf(asked, [null, previous]);
+  if (replaced) found.push(replaced);
 }
 
 function valueOf([value]: RawRow): { value: string | undefined } {

@@ -1,16 +1,34 @@
 import type { RawRow, Statement, Operation } from '../connection.js';
 import type { Expiry, FoundRow, Look } from './dialect.js';
 
+/** The hashes that a statement asks for, by their hex in lower case. The rows it finds are told by the same objects. */
+export class AskedHashes {
+  readonly #byHex = new Map<string, Buffer>();
+
+  constructor(tokenHashes: readonly Buffer[]) {
+    for (const hash of tokenHashes) this.#byHex.set(hash.toString('hex'), hash);
+  }
+
+  get hexes(): string[] {
+    return [...this.#byHex.keys()];
+  }
+
+  of(hex: string): Buffer | undefined {
+    return this.#byHex.get(hex);
+  }
+}
+
 /**
  * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left until then, left
  * of the absolute lifetime, passed since the last touch. All NULL but for the hash: the token was replaced.
  *
  * What another program wrote there may be anything, and the session then counts as unreadable.
  */
-export function foundOf(row: RawRow): FoundRow {
+export function foundOf(asked: AskedHashes, row: RawRow): FoundRow | undefined {
   const [id, hexOfHash, data, userId, idleTimeout, persistent, expiresAt, remaining, absoluteRemaining, sinceTouched] =
     row;
-  const tokenHash = Buffer.from(hexOfHash!, 'hex');
+  const tokenHash = asked.of(hexOfHash!);
+  if (!tokenHash) return undefined;
   if (id == null) return { tokenHash, found: { status: 'replaced' } };
   const session = {
     id,
@@ -24,8 +42,10 @@ export function foundOf(row: RawRow): FoundRow {
     absoluteRemaining: Number(absoluteRemaining ?? NaN),
     sinceTouched: Number(sinceTouched ?? NaN),
   };
-  const times = [session.expiresAt, session.remaining, session.absoluteRemaining, session.sinceTouched];
-  const isReadable = session.data.startsWith('{') && [session.idleTimeout, ...times].every(Number.isFinite);
+  // A sum is finite where all its parts are.
+  const sum =
+    session.idleTimeout + session.expiresAt + session.remaining + session.absoluteRemaining + session.sinceTouched;
+  const isReadable = session.data.startsWith('{') && Number.isFinite(sum);
   return { tokenHash, found: isReadable ? { status: 'live', session } : { status: 'unreadable', id } };
 }
 
@@ -58,9 +78,16 @@ export function expiryOf(statement: Statement): Operation<Expiry> {
   };
 }
 
-/** A statement that answers rows. */
-export function rowsOf<R>(statement: Statement, read: (row: RawRow) => R): Operation<R[]> {
-  return async (connection) => (await connection.run(statement)).rows.map(read);
+/** A statement that answers what is known of the hashes it asks for. */
+export function foundRowsOf(statement: Statement, asked: AskedHashes): Operation<FoundRow[]> {
+  return async (connection) => {
+    const found: FoundRow[] = [];
+    for (const row of (await connection.run(statement)).rows) {
+      const known = foundOf(asked, row);
+      if (known) found.push(known);
+    }
+    return found;
+  };
 }
 
 /** A statement that answers one row or none. */

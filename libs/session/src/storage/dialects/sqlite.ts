@@ -10,7 +10,7 @@ import type { SessionTable } from '../session-table.js';
 import { connectSqlite } from '../sqlite-runner.js';
 import { SESSION_INDICES, type DialectConnection, type SessionDialect, type SessionOperations } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
-import { affectedBy, expiryOf, foundOf, lookOf, rowOf, rowsOf } from './rows.js';
+import { AskedHashes, affectedBy, expiryOf, lookOf, rowOf, foundRowsOf } from './rows.js';
 
 /** From here on a path may name a key that has quotes in it. Before, `json_set` changed another key, or refused. */
 const MINIMUM_MINOR = 47;
@@ -164,16 +164,16 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
     find(tokenHashes) {
       const p = new Parameters();
       const hashes = p.list(tokenHashes);
-      const replaced = `NULL, hex(${t.previousTokenHash}), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
+      const replaced = `NULL, lower(hex(${t.previousTokenHash})), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const statement = p.statement(
-        `SELECT CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, hex(${t.tokenHash}), ` +
+        `SELECT CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, lower(hex(${t.tokenHash})), ` +
           `${whereReadable(t.data)}, ${t.userId}, ${t.idleTimeout}, ${t.persistent}, ${t.expiresAt}, ` +
           `${t.expiresAt} - ${NOW}, ${t.absoluteExpiresAt} - ${NOW}, ${NOW} - ${t.touchedAt} ` +
           `FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} WHERE ${t.previousTokenHash} IN (${hashes}) ` +
           `AND typeof(${t.previousTokenUntil}) = 'integer' AND ${t.previousTokenUntil} > ${NOW}`,
       );
-      return rowsOf(statement, foundOf);
+      return foundRowsOf(statement, new AskedHashes(tokenHashes));
     },
 
     look(id, tokenHash, key, mark) {

@@ -52,8 +52,10 @@ export function describeUpdate({ describe, it }: TestRunner, sessions: Sessions)
 
     it('knows keys with escapes from those that JSON.parse of Node 24 takes them for', async () => {
       const created = await sessions.create();
-      for (const key of ['\\', '"', '\\"', '""']) {
-        await sessions.update(created, { first: { first: 1, [key]: 2 }, [key]: 3 }, ['\\', '"', '\\"']);
+      const keys = ['\\', '"', '\\"', '""'];
+      for (const key of keys) {
+        const others = keys.filter((other) => other !== key);
+        await sessions.update(created, { first: { first: 1, [key]: 2 }, [key]: 3 }, others);
         assert.deepEqual(await sessions.values(created), { first: { first: 1, [key]: 2 }, [key]: 3 });
       }
     });
