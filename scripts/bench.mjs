@@ -2,7 +2,7 @@
 // in turns. The load comes from a process of its own, and compares every answer. What is measured is in bench/plan.mjs,
 // who is in bench/variants.mjs.
 //
-//   npm run bench                              all variants, six scenarios, both platforms
+//   npm run bench                              all variants, eight scenarios, both platforms
 //   npm run bench -- --quick                   read and write, without the variants that only we ask for: two minutes
 //   npm run bench -- --full                    more connections, larger sessions, more of them: hours
 //   npm run bench -- --json FILE               and stores the result
@@ -26,7 +26,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as prettier from 'prettier';
 import { contest } from './bench/contest.mjs';
-import { judge } from './bench/goals.mjs';
+import { judge, judgeLatency } from './bench/goals.mjs';
 import { installPeers, peerVersions } from './bench/peers.mjs';
 import { planOf } from './bench/plan.mjs';
 import { startChild } from './bench/rpc.mjs';
@@ -122,6 +122,7 @@ function report() {
     poolSize: POOL_SIZE,
     configurations: Object.fromEntries(variants.map(({ name, quick: _, ...configuration }) => [name, configuration])),
     goals: judge(rows),
+    latencyGoals: judgeLatency(rows),
     rows,
   };
 }

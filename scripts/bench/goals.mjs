@@ -39,11 +39,23 @@ export function judge(rows) {
   );
 }
 
-const find = (rows, wanted) =>
-  rows.find(
-    (row) =>
-      row.connections === 64 &&
-      row.sessions === 1000 &&
-      row.kilobytes === 1 &&
-      Object.entries(wanted).every(([name, value]) => row[name] === value),
+/** The median answer of one visitor alone, who shares no statement with anybody. At most so much of the other's. */
+export const LATENCY_GOALS = [goal('read', 'ours', 'select', 1.1, 1.15), goal('write', 'ours', 'select', 1.1, 1.15)];
+
+/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, met: boolean }[]} */
+export function judgeLatency(rows) {
+  return LATENCY_GOALS.flatMap(({ scenario, variant, against, ...wanted }) =>
+    Object.entries(wanted).flatMap(([platform, ratio]) => {
+      const one = { platform, scenario, connections: 1 };
+      const [ours, theirs] = [variant, against].map((name) => find(rows, { ...one, variant: name }));
+      if (!ours || !theirs) return [];
+      const reached = ours.p50 / theirs.p50;
+      return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, met: reached <= ratio }];
+    }),
   );
+}
+
+const find = (rows, wanted) => {
+  const columns = { connections: 64, sessions: 1000, kilobytes: 1, ...wanted };
+  return rows.find((row) => Object.entries(columns).every(([name, value]) => row[name] === value));
+};

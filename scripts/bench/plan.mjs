@@ -19,11 +19,13 @@ const DEFAULT = [
   row('read', { kilobytes: 16 }),
   row('write'),
   row('sign-in'),
+  row('read', { connections: 1 }),
+  row('write', { connections: 1 }),
 ];
 const both = (options) => [row('read', options), row('write', options)];
 const FULL = [
   ...DEFAULT,
-  ...[1, 8, 256].flatMap((connections) => both({ connections })),
+  ...[8, 256].flatMap((connections) => both({ connections })),
   row('write', { kilobytes: 16 }),
   ...both({ sessions: 100_000 }),
 ];

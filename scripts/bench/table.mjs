@@ -1,5 +1,5 @@
 // The result as Markdown.
-import { judge } from './goals.mjs';
+import { judge, judgeLatency } from './goals.mjs';
 
 const HEAD = ['Variant', 'Requests/s', 'App CPU µs', 'DB CPU µs', 'p50 ms', 'p99 ms', 'Statements', 'Right'];
 /** From here on it was perhaps not the server that was the limit. */
@@ -15,6 +15,7 @@ export function markdownOf(result) {
       return [`### ${title}`, align([HEAD, ...rows.map(cells)], 1)];
     }),
     ...goals(result.rows),
+    ...latencyGoals(result.rows),
     '',
   ].join('\n\n');
 }
@@ -63,6 +64,22 @@ function goals(rows) {
     met ? 'yes' : 'no',
   ]);
   return ['### Ratios and goals', align([head, ...body], 4)];
+}
+
+function latencyGoals(rows) {
+  const judged = judgeLatency(rows);
+  if (judged.length === 0) return [];
+  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Median answer', 'Goal', 'Met'];
+  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, met }) => [
+    platform,
+    scenario,
+    variant,
+    against,
+    `${ratio.toFixed(2)} x`,
+    `at most ${goal} x`,
+    met ? 'yes' : 'no',
+  ]);
+  return ['### One visitor alone', align([head, ...body], 4)];
 }
 
 /** As Prettier aligns it, which checks the documents; numbers to the right. */

@@ -19,32 +19,34 @@ export class AskedHashes {
 }
 
 /**
- * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left until then, left
- * of the absolute lifetime, passed since the last touch. All NULL but for the hash: the token was replaced.
+ * Reads a row of `find`: id, token hash in lower hex, data, user id, idle timeout in milliseconds, persistent, and when the
+ * session expires, expires at the latest, was touched last, and was read. All NULL but for the hash: the token was replaced.
  *
  * What another program wrote there may be anything, and the session then counts as unreadable.
+ *
+ * @param unit milliseconds in what the times count since the epoch.
  */
-export function foundOf(asked: AskedHashes, row: RawRow): FoundRow | undefined {
-  const [id, hexOfHash, data, userId, idleTimeout, persistent, expiresAt, remaining, absoluteRemaining, sinceTouched] =
-    row;
+export function foundOf(asked: AskedHashes, row: RawRow, unit = 1): FoundRow | undefined {
+  const [id, hexOfHash, data, userId, idleTimeout, persistent] = row;
   const tokenHash = asked.of(hexOfHash!);
   if (!tokenHash) return undefined;
   if (id == null) return { tokenHash, found: { status: 'replaced' } };
+  const expiresAt = numberOf(row[6]) * unit;
+  const now = numberOf(row[9]) * unit;
   const session = {
     id,
     tokenHash,
     data: data ?? '',
     userId: userId ?? undefined,
-    idleTimeout: Number(idleTimeout ?? NaN),
+    idleTimeout: numberOf(idleTimeout),
     persistent: isTrue(persistent),
-    expiresAt: Number(expiresAt ?? NaN),
-    remaining: Number(remaining ?? NaN),
-    absoluteRemaining: Number(absoluteRemaining ?? NaN),
-    sinceTouched: Number(sinceTouched ?? NaN),
+    expiresAt,
+    remaining: expiresAt - now,
+    absoluteRemaining: numberOf(row[7]) * unit - now,
+    sinceTouched: now - numberOf(row[8]) * unit,
   };
   // A sum is finite where all its parts are.
-  const sum =
-    session.idleTimeout + session.expiresAt + session.remaining + session.absoluteRemaining + session.sinceTouched;
+  const sum = session.idleTimeout + session.remaining + session.absoluteRemaining + session.sinceTouched;
   const isReadable = session.data.startsWith('{') && Number.isFinite(sum);
   return { tokenHash, found: isReadable ? { status: 'live', session } : { status: 'unreadable', id } };
 }
@@ -101,6 +103,10 @@ export function rowOf<R>(statement: Statement, read: (row: RawRow) => R): Operat
 /** A statement that answers how many rows it found. */
 export function affectedBy(statement: Statement): Operation<number> {
   return async (connection) => (await connection.run(statement)).affected;
+}
+
+function numberOf(text: string | null | undefined): number {
+  return text == null ? NaN : Number(text);
 }
 
 function isTrue(text: string | null | undefined): boolean {

@@ -168,7 +168,7 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       const statement = p.statement(
         `SELECT CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, lower(hex(${t.tokenHash})), ` +
           `${whereReadable(t.data)}, ${t.userId}, ${t.idleTimeout}, ${t.persistent}, ${t.expiresAt}, ` +
-          `${t.expiresAt} - ${NOW}, ${t.absoluteExpiresAt} - ${NOW}, ${NOW} - ${t.touchedAt} ` +
+          `${t.absoluteExpiresAt}, ${t.touchedAt}, ${NOW} ` +
           `FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} WHERE ${t.previousTokenHash} IN (${hashes}) ` +
           `AND typeof(${t.previousTokenUntil}) = 'integer' AND ${t.previousTokenUntil} > ${NOW}`,
