@@ -6,7 +6,7 @@
 //   npm run bench -- --quick                   read and write, without the variants that only we ask for: two minutes
 //   npm run bench -- --full                    more connections, larger sessions, more of them: hours
 //   npm run bench -- --json FILE               and stores the result
-//   npm run bench -- --markdown FILE           and the tables
+//   npm run bench -- --markdown FILE           and the page of it in docs
 //
 //   --only NAME,NAME   these variants
 //   --platform NAME    express or fastify
@@ -31,7 +31,7 @@ import { installPeers, peerVersions } from './bench/peers.mjs';
 import { planOf } from './bench/plan.mjs';
 import { startChild } from './bench/rpc.mjs';
 import { topOfProfiles } from './bench/profile.mjs';
-import { markdownOf } from './bench/table.mjs';
+import { documentOf, markdownOf } from './bench/table.mjs';
 import { chooseVariants, POOL_SIZE } from './bench/variants.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -85,7 +85,7 @@ try {
 if (profile) console.log(`\n${topOfProfiles(profile)}`);
 const result = report();
 if (values.json) await store(values.json, JSON.stringify(result));
-if (values.markdown) await store(values.markdown, markdownOf(result));
+if (values.markdown) await store(values.markdown, documentOf(result));
 console.log(`\n${markdownOf(result)}`);
 const wrong = rows.filter(({ ok }) => !ok);
 for (const { platform, scenario, variant, complaints } of wrong) {

@@ -5,6 +5,20 @@ const HEAD = ['Variant', 'Requests/s', 'App CPU µs', 'DB CPU µs', 'p50 ms', 'p
 /** From here on it was perhaps not the server that was the limit. */
 const GENERATOR_BUSY = 0.9;
 
+/** @returns {string} docs/benchmark.md */
+export function documentOf(result) {
+  return `# Benchmark
+
+Sessions of this module, of other stores, and none at all, side by side on one machine and in turns: real servers on real
+sockets, PostgreSQL ${result.databases.postgres?.server_version} and Redis ${result.databases.redis?.redis_version} that both wait for the disk. One application process;
+the load comes from a process of its own and compares every answer. What the figures mean and what was done about them is
+in [performance.md](performance.md); the configurations are in [the result](results/bench.json).
+
+\`npm run bench -- --json docs/results/bench.json --markdown docs/benchmark.md\` wrote this page.
+
+${markdownOf(result)}`;
+}
+
 /** @returns {string} */
 export function markdownOf(result) {
   const titles = new Set(result.rows.map(titleOf));

@@ -34,12 +34,12 @@ export class SessionBatches {
     return this.#loads.add(tokenHashes, deadline);
   }
 
-  /** @returns when the session ends now. */
-  async update(update: RowUpdate, deadline: number): Promise<number | undefined> {
+  /** @returns when the session ends now; nothing where the database shares no such statements. */
+  update(update: RowUpdate, deadline: number): Promise<Expiry> | undefined {
     return this.#updates?.add(update, deadline);
   }
 
-  async touch(touch: RowTouch, deadline: number): Promise<number | undefined> {
+  touch(touch: RowTouch, deadline: number): Promise<Expiry> | undefined {
     return this.#touches?.add(touch, deadline);
   }
 }
