@@ -204,7 +204,8 @@ export class EntrySessionStore implements SessionStore {
     const { id, userId, idleTimeout, persistent, expiresAt, ...row } = stored.row;
     if (row.previous?.tokenHash === hash && row.previous.until > now) return [{ status: 'replaced' }];
     if (row.tokenHash !== hash || expiresAt <= now) return [];
-    const times = { expiresAt, absoluteRemaining: row.absoluteExpiresAt - now, sinceTouched: now - row.touchedAt };
+    const left = { remaining: expiresAt - now, absoluteRemaining: row.absoluteExpiresAt - now };
+    const times = { expiresAt, ...left, sinceTouched: now - row.touchedAt };
     const data = textOf(stored.row);
     return [{ status: 'live', session: { id, tokenHash, userId, data, idleTimeout, persistent, ...times } }];
   }

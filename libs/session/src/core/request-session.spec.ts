@@ -14,6 +14,7 @@ const live = (data: object, sinceTouched = 0): Origin => ({
   status: 'live',
   session: {
     expiresAt: 1_000,
+    remaining: 1_000,
     absoluteRemaining: 1_000,
     sinceTouched,
     id: 'the id',

@@ -16,6 +16,7 @@ const session = (token: string, data = '{"a":1}'): StoredSession => ({
   idleTimeout: 1_000,
   persistent: true,
   expiresAt: 1_000,
+  remaining: 1_000,
   absoluteRemaining: 1_000,
   sinceTouched: 0,
 });

@@ -9,6 +9,7 @@ const DAY = 86_400_000;
 const APPLIED: Applied = { status: 'applied', expiresAt: 2_000 };
 const STORED: StoredSession = {
   expiresAt: 2_000,
+  remaining: 60_000,
   absoluteRemaining: 60_500,
   sinceTouched: 0,
   id: '0c5f7d68-5b0e-4d4f-9f5c-5f6f0c3d2a10',

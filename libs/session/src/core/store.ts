@@ -12,6 +12,8 @@ export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'pe
   readonly data: string;
   /** Since the epoch: the earlier of idle and absolute expiry. */
   readonly expiresAt: number;
+  /** Left until `expiresAt` when the statement ran. */
+  readonly remaining: number;
   /** Left of the absolute lifetime when the statement ran. */
   readonly absoluteRemaining: number;
   /** Passed since the session was last touched when the statement ran. */

@@ -31,6 +31,7 @@ describe('MemorySessionStore', () => {
         idleTimeout: 1_000,
         persistent: true,
         expiresAt: 6_000,
+        remaining: 1,
         absoluteRemaining: 1_501,
         sinceTouched: 999,
       },

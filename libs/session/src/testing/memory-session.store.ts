@@ -221,6 +221,7 @@ function liveOf({ id, tokenHash, userId, data, idleTimeout, persistent, expiresA
       idleTimeout,
       persistent,
       expiresAt,
+      remaining: expiresAt - now,
       absoluteRemaining: row.absoluteExpiresAt - now,
       sinceTouched: now - row.touchedAt,
     },

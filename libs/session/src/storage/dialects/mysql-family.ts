@@ -210,12 +210,12 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const p = new Parameters();
       // An empty list would be an error.
       const hashes = tokenHashes.map((hash) => p.bytes(hash)).join(', ') || 'NULL';
-      const replaced = `NULL, HEX(${c.previousTokenHash}), NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
+      const replaced = `NULL, HEX(${c.previousTokenHash}), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const data = `CASE WHEN ${c.version} IS NOT NULL AND ${isObject} THEN ${bytesOf(flavour.text(c.data))} END`;
       // 0e0: times that another program wrote may be too far apart for integers, which would be an error.
       const statement = p.statement(
         `SELECT ${c.id}, HEX(${c.tokenHash}), ${data}, ${bytesOf(c.userId)}, ${c.idleTimeout}, ${c.persistent}, ` +
-          `${c.expiresAt}, ${c.absoluteExpiresAt} + 0e0 - ${NOW}, ${NOW} + 0e0 - ${c.touchedAt} ` +
+          `${c.expiresAt}, ${c.expiresAt} + 0e0 - ${NOW}, ${c.absoluteExpiresAt} + 0e0 - ${NOW}, ${NOW} + 0e0 - ${c.touchedAt} ` +
           `FROM ${name} WHERE ${c.tokenHash} IN (${hashes}) AND ${isLive} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} ` +
           `WHERE ${c.previousTokenHash} IN (${hashes}) AND ${c.previousTokenUntil} > ${MOMENT}`,

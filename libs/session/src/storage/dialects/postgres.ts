@@ -83,6 +83,7 @@ class Parameters {
 function postgresOperations({ name, columns: c }: SessionTable): SessionOperations {
   const epoch = (column: string) => `extract(epoch from ${column}) * 1000`;
   const expiry = epoch(c.expiresAt);
+  const left = (column: string) => epoch(`(${column} - clock_timestamp())`);
   const isLive = `${c.expiresAt} > clock_timestamp()`;
 
   const isOurs = (ref: SessionRef, p: Parameters) =>
@@ -155,7 +156,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
       // One scan of two indexes costs the server a quarter less than a UNION of two scans.
       const statement = p.statement(
         `SELECT ${c.id}, encode(${c.tokenHash}, 'hex'), ${c.data}, ${c.userId}, ${c.idleTimeout}, ` +
-          `${c.persistent}, ${expiry}, ${epoch(`(${c.absoluteExpiresAt} - clock_timestamp())`)}, ` +
+          `${c.persistent}, ${expiry}, ${left(c.expiresAt)}, ${left(c.absoluteExpiresAt)}, ` +
           `${epoch(`(clock_timestamp() - ${c.touchedAt})`)}, ${isLive}, ` +
           `CASE WHEN ${c.previousTokenUntil} > clock_timestamp() THEN encode(${c.previousTokenHash}, 'hex') END ` +
           `FROM ${name} WHERE ${c.tokenHash} = ${hashes} OR ${c.previousTokenHash} = ${hashes}`,
@@ -339,7 +340,7 @@ function outcomeOf(
 
 /** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
 function foundBy(asked: ReadonlySet<string>, row: RawRow): FoundRow[] {
-  const [, current, , , , , , , , isLive, previous] = row;
+  const [, current, , , , , , , , , isLive, previous] = row;
   const found: FoundRow[] = [];
   if (isLive === 't' && asked.has(current!)) found.push(foundOf(row));
   if (previous != null && asked.has(previous)) found.push(foundOf([null, previous]));

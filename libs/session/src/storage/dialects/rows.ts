@@ -2,13 +2,14 @@ import type { RawRow, Statement, Operation } from '../connection.js';
 import type { Expiry, FoundRow, Look } from './dialect.js';
 
 /**
- * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left of the absolute
- * lifetime, passed since the last touch. All NULL but for the hash: the token was replaced.
+ * Reads a row of `find`: id, token hash in hex, data, user id, idle timeout, persistent, expiry, left until then, left
+ * of the absolute lifetime, passed since the last touch. All NULL but for the hash: the token was replaced.
  *
  * What another program wrote there may be anything, and the session then counts as unreadable.
  */
 export function foundOf(row: RawRow): FoundRow {
-  const [id, hexOfHash, data, userId, idleTimeout, persistent, expiresAt, absoluteRemaining, sinceTouched] = row;
+  const [id, hexOfHash, data, userId, idleTimeout, persistent, expiresAt, remaining, absoluteRemaining, sinceTouched] =
+    row;
   const tokenHash = Buffer.from(hexOfHash!, 'hex');
   if (id == null) return { tokenHash, found: { status: 'replaced' } };
   const session = {
@@ -19,11 +20,12 @@ export function foundOf(row: RawRow): FoundRow {
     idleTimeout: Number(idleTimeout ?? NaN),
     persistent: isTrue(persistent),
     expiresAt: Number(expiresAt ?? NaN),
+    remaining: Number(remaining ?? NaN),
     absoluteRemaining: Number(absoluteRemaining ?? NaN),
     sinceTouched: Number(sinceTouched ?? NaN),
   };
-  const numbers = [session.idleTimeout, session.expiresAt, session.absoluteRemaining, session.sinceTouched];
-  const isReadable = session.data.startsWith('{') && numbers.every(Number.isFinite);
+  const times = [session.expiresAt, session.remaining, session.absoluteRemaining, session.sinceTouched];
+  const isReadable = session.data.startsWith('{') && [session.idleTimeout, ...times].every(Number.isFinite);
   return { tokenHash, found: isReadable ? { status: 'live', session } : { status: 'unreadable', id } };
 }
 

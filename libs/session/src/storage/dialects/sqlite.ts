@@ -164,11 +164,11 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
     find(tokenHashes) {
       const p = new Parameters();
       const hashes = p.list(tokenHashes);
-      const replaced = `NULL, hex(${t.previousTokenHash}), NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
+      const replaced = `NULL, hex(${t.previousTokenHash}), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const statement = p.statement(
         `SELECT CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, hex(${t.tokenHash}), ` +
           `${whereReadable(t.data)}, ${t.userId}, ${t.idleTimeout}, ${t.persistent}, ${t.expiresAt}, ` +
-          `${t.absoluteExpiresAt} - ${NOW}, ${NOW} - ${t.touchedAt} ` +
+          `${t.expiresAt} - ${NOW}, ${t.absoluteExpiresAt} - ${NOW}, ${NOW} - ${t.touchedAt} ` +
           `FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} WHERE ${t.previousTokenHash} IN (${hashes}) ` +
           `AND typeof(${t.previousTokenUntil}) = 'integer' AND ${t.previousTokenUntil} > ${NOW}`,

@@ -11,7 +11,7 @@ export function describeCreate({ describe, it }: TestRunner, sessions: Sessions)
         { userId: 'ann', idleTimeout: HOUR, absoluteTimeout: 3 * HOUR, persistent: false },
       );
       const { expiresAt } = await sessions.store.create(given);
-      const { data, absoluteRemaining, sinceTouched, ...stored } = await sessions.live(given);
+      const { data, remaining, absoluteRemaining, sinceTouched, ...stored } = await sessions.live(given);
       const { id, tokenHash } = given;
       assert.deepEqual(stored, {
         id,
@@ -23,6 +23,7 @@ export function describeCreate({ describe, it }: TestRunner, sessions: Sessions)
       });
       assert(Math.abs(stored.expiresAt - expiresAt) < 5, 'create() and find() have to answer the same expiry');
       assert.deepEqual(JSON.parse(data), { a: 1, b: ['x', null] });
+      assert(remaining <= HOUR && remaining > HOUR - MINUTE, `${remaining} ms remain`);
       assert(
         absoluteRemaining <= 3 * HOUR && absoluteRemaining > 3 * HOUR - MINUTE,
         `${absoluteRemaining} ms are left`,
@@ -64,7 +65,12 @@ export function describeCreate({ describe, it }: TestRunner, sessions: Sessions)
         const again = sessions.newSession({ a: 2, b: 2 }, { id: ref.id, tokenHash: ref.tokenHash, userId: 'mallory' });
         await failsWith('refused', sessions.store.create(again), ref.tokenHash);
       }
-      const timeless = (session: StoredSession) => ({ ...session, sinceTouched: 0, absoluteRemaining: 0 });
+      const timeless = (session: StoredSession) => ({
+        ...session,
+        sinceTouched: 0,
+        remaining: 0,
+        absoluteRemaining: 0,
+      });
       assert.deepEqual(timeless(await sessions.live(first)), timeless(before));
       assert.deepEqual(await sessions.statuses(tokenHash), []);
     });
