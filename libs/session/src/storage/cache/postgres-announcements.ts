@@ -73,6 +73,8 @@ export class PostgresAnnouncements implements Announcements {
   #isAsked = false;
   #pause = FIRST_PAUSE;
   #next: NodeJS.Timeout | undefined;
+  /** Asks at once, where no requests had come for a while. */
+  #wake: (() => void) | undefined;
   #sending: NodeJS.Timeout | undefined;
   /** What a notification of our own has to say to be recognised. */
   #hello: { readonly payload: string; readonly onHeard: () => void } | undefined;
@@ -90,7 +92,9 @@ export class PostgresAnnouncements implements Announcements {
   isHeard(now: number): boolean {
     if (this.#state === 'timed') return true;
     this.#isAsked = true;
-    return now - this.#heardUntil < HEARD_WITHIN;
+    if (now - this.#heardUntil < HEARD_WITHIN) return true;
+    this.#wake?.();
+    return false;
   }
 
   announce(id: string): void {
@@ -144,6 +148,7 @@ export class PostgresAnnouncements implements Announcements {
     this.#pause = FIRST_PAUSE;
     const askAgain = () => this.#ask(attempt).catch((error: unknown) => this.#lose(attempt, reasonOf(error)));
     this.#later(askAgain, this.#isAsked ? BUSY_PAUSE : IDLE_PAUSE);
+    if (!this.#isAsked) this.#wake = () => this.#later(askAgain, 0);
   }
 
   /** Of a connection that was given up already, the end is no news. */
@@ -182,6 +187,7 @@ export class PostgresAnnouncements implements Announcements {
 
   #later(work: () => Promise<void>, milliseconds: number): void {
     clearTimeout(this.#next);
+    this.#wake = undefined;
     if (this.#isClosed) return;
     this.#next = setTimeout(() => void work(), milliseconds);
     this.#next.unref();
