@@ -11,8 +11,11 @@ export interface Pgbouncer {
   stop(): Promise<void>;
 }
 
+/** Debian puts it where the path of a normal user does not lead. */
+const program = ['pgbouncer', '/usr/sbin/pgbouncer'].find((name) => !spawnSync(name, ['--version']).error);
+
 /** Whether there is a PgBouncer on this machine (Debian: `pgbouncer`). */
-export const hasPgbouncer = !spawnSync('pgbouncer', ['--version']).error;
+export const hasPgbouncer = program !== undefined;
 
 /** A PgBouncer that pools by transaction, on two connections. */
 export async function startPgbouncer(databaseUrl: string): Promise<Pgbouncer> {
@@ -37,7 +40,7 @@ export async function startPgbouncer(databaseUrl: string): Promise<Pgbouncer> {
     'default_pool_size = 2',
   ];
   writeFileSync(file, settings.join('\n'));
-  const pooler = spawn('pgbouncer', ['--quiet', file], { ...account(), stdio: 'ignore' });
+  const pooler = spawn(program!, ['--quiet', file], { ...account(), stdio: 'ignore' });
   const exited = once(pooler, 'exit');
   while (!(await accepts(Number(url.port)))) {
     if (pooler.exitCode !== null) throw new Error(`pgbouncer ended with ${pooler.exitCode}`);

@@ -65,5 +65,14 @@ export async function openListener(
   }
   // A process that has nothing else to do may end.
   client.unref?.();
-  return { run: async (sql, parameters) => void (await client.query(sql, parameters)), close };
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    run(sql, parameters) {
+      // One after the other: node-postgres will no longer queue for its callers.
+      const answer = last.then(() => client.query(sql, parameters));
+      last = answer.catch(() => {});
+      return answer.then(() => {});
+    },
+    close,
+  };
 }
