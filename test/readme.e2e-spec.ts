@@ -333,7 +333,6 @@ describe.each(PLATFORMS)('the examples of the README on %s', (platform) => {
 
 describe('the tables of the README', () => {
   const options = new Map(tableUnder('Options').map(([name, ...cells]) => [codeIn(name!), cells]));
-  const nameOf = (path: string) => path.split('.').at(-1)!;
   const knownTo = (name: string) => {
     // The error for an unknown option lists the ones that there are.
     const sentence = name ? refusalOf({ [name]: { '?': 1 } }) : refusalOf({ '?': 1 });

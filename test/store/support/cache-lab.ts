@@ -48,7 +48,7 @@ export class CacheLab {
   }
 
   async stop(): Promise<void> {
-    for (const node of [...this.#open]) await this.close(node);
+    for (const node of this.#open) await this.close(node);
     await this.#ear?.end();
     await this.database?.drop();
   }
