@@ -333,7 +333,6 @@ describe.each(PLATFORMS)('the examples of the README on %s', (platform) => {
 
 describe('the tables of the README', () => {
   const options = new Map(tableUnder('Options').map(([name, ...cells]) => [codeIn(name!), cells]));
-  const nameOf = (path: string) => path.split('.').at(-1)!;
   const knownTo = (name: string) => {
     // The error for an unknown option lists the ones that there are.
     const sentence = name ? refusalOf({ [name]: { '?': 1 } }) : refusalOf({ '?': 1 });
@@ -341,19 +340,21 @@ describe('the tables of the README', () => {
   };
 
   it('have every option and no other', () => {
-    const groups = ['cookie', 'cleanup'];
+    const groups = ['cookie', 'cleanup', 'cache'];
     const nested = groups.flatMap((group) => knownTo(group).map((name) => `${group}.${name}`));
     const expected = [...Object.keys(splitOptions({}).fixed), ...knownTo(''), ...nested];
-    // The cookie is nothing but its parts; the clean-up is switched off as a whole.
+    // The cookie is nothing but its parts; the clean-up and the cache are switched off as a whole.
     expect([...options.keys()].sort()).toEqual(expected.filter((name) => name !== 'cookie').sort());
   });
 
   it('have the defaults that apply', () => {
-    const { lifetime, cookie, cleanup, secrets, ...rest } = resolveOptions({}, {});
+    const { lifetime, cookie, cleanup, cache, secrets, ...rest } = resolveOptions({}, {});
     const inProduction = resolveOptions({}, { NODE_ENV: 'production' });
     const applied: Record<string, unknown> = { guardAll: false, currentSession: false, ...rest, ...lifetime };
     for (const [name, value] of Object.entries(cookie)) applied[`cookie.${name}`] = value;
     for (const [name, value] of Object.entries(cleanup!)) applied[`cleanup.${name}`] = value;
+    for (const [name, value] of Object.entries(resolveOptions({ cache: {} }, {}).cache!))
+      applied[`cache.${name}`] = value;
 
     const told = (name: string) => options.get(name)![0]!;
     expect([told('secrets'), secrets]).toEqual(['none', []]);
@@ -372,9 +373,19 @@ describe('the tables of the README', () => {
     expect(touchAfter).toEqual([MINUTE, MINUTE, DAY / 20]);
     expect(touchAfterOf(resolveOptions({}, {}), MINUTE)).toBe(MINUTE / 2);
     expect([told('cleanup'), cleanup === undefined]).toEqual(['on', false]);
+    expect([told('cache'), cache]).toEqual(['off', undefined]);
     expect([told('dataSource'), told('entity')]).toEqual(['the default one', '`SessionEntity`']);
 
-    const special = ['secrets', 'cookie.name', 'cookie.secure', 'touchAfter', 'cleanup', 'dataSource', 'entity'];
+    const special = [
+      'secrets',
+      'cookie.name',
+      'cookie.secure',
+      'touchAfter',
+      'cleanup',
+      'cache',
+      'dataSource',
+      'entity',
+    ];
     for (const name of options.keys()) {
       if (!special.includes(name)) expect([name, valueOf(told(name))]).toEqual([name, applied[name]]);
     }
@@ -384,7 +395,8 @@ describe('the tables of the README', () => {
     const ranged = [...options].filter(([, [, range]]) => / to /.test(range!) && !/characters/.test(range!));
     expect(ranged.length).toBeGreaterThan(8);
     for (const [path, [, range]] of ranged) {
-      const given = path.startsWith('cleanup.') ? { cleanup: { [nameOf(path)]: 1e15 } } : { [path]: 1e15 };
+      const [group, name] = path.split('.');
+      const given = name ? { [group!]: { [name]: 1e15 } } : { [path]: 1e15 };
       const [from, to] = range!.replaceAll('`', '').replaceAll("'", '"').split(' to ');
       const sentence = refusalOf(given);
       const bounds = /Give (?:at least (.+) and at most (.+)|a whole number from (.+) to (.+))\.$/.exec(sentence);
@@ -468,6 +480,7 @@ describe('the documents', () => {
     'CONTRIBUTING.md',
     'SECURITY.md',
     'docs/README.md',
+    'docs/cache.md',
     'docs/contract.md',
     'docs/databases.md',
     'docs/your-own-store.md',

@@ -15,6 +15,7 @@ export const GOALS = [
   goal('read', 'ours', `${EXPRESS_SESSION}connect-typeorm`, 5.5),
   goal('read', 'ours', `${FASTIFY_SESSION}connect-redis`, undefined, 2),
   goal('read', 'ours', `${FASTIFY_SESSION}connect-pg-simple`, undefined, 4),
+  goal('read', 'ours (cache)', 'bare', 0.92, 0.75),
   goal('write', 'ours', 'select', 1.3, 2),
   goal('write', 'ours', `${EXPRESS_SESSION}connect-redis`, 1.7),
   goal('write', 'ours', `${EXPRESS_SESSION}connect-pg-simple`, 2.9),

@@ -36,6 +36,7 @@ export const VARIANTS = [
     options: { statements: 'named prepared statements: one SELECT by primary key, one UPDATE of one key' },
   },
   ours('ours', OURS, { quick: true }),
+  ours('ours (cache)', { ...OURS, cache: {} }, { quick: true }),
   ours('ours (signed)', { ...OURS, secrets: [SECRET] }),
   ours('ours (CurrentSession)', { ...OURS, currentSession: true }, { injected: 'CurrentSession' }),
   ours('ours (SessionService)', OURS, { injected: 'SessionService' }),

@@ -61,7 +61,7 @@ export function useDatabase(
             migrationsRun: node === 0,
           },
           // Hundreds of requests at once are no measure of speed.
-          session: { entity: kind.entity, deadline: '15s', ...options.session },
+          session: { entity: kind.entity, deadline: '15s', ...kind.session, ...options.session },
         }),
       );
     }

@@ -1,6 +1,12 @@
 import type { Type } from '@nestjs/common';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
-import { MysqlSessionEntity, SessionEntity, SqliteSessionEntity, type SessionColumns } from 'nestjs-typeorm-session';
+import {
+  MysqlSessionEntity,
+  SessionEntity,
+  SqliteSessionEntity,
+  type SessionColumns,
+  type SessionModuleOptions,
+} from 'nestjs-typeorm-session';
 import { createDatabase } from './database.js';
 import { createMysqlDatabase, MYSQL_TYPES, type MysqlType } from './mariadb-database.js';
 import { BETTER_SQLITE3, createSqliteFile, createSqlJs } from './sqlite-database.js';
@@ -19,6 +25,8 @@ export interface DatabaseKind {
   readonly nodes: 1 | 2;
   /** What the data column takes and what is no session's data. */
   readonly garbage: readonly string[];
+  /** Options of the module that its nodes have besides. */
+  readonly session?: SessionModuleOptions;
   /** What is missing for its tests, if anything. */
   readonly missing?: string | false;
   create(): Promise<OpenDatabase>;
@@ -70,8 +78,17 @@ const sqlJs: DatabaseKind = {
 
 const NAMES: Record<MysqlType, string> = { mariadb: 'MariaDB', mysql: 'MySQL' };
 
+/** One node: between two, a cache may lag, and the contract's tests read on both at once. */
+const postgresWithCache: DatabaseKind = {
+  ...postgres,
+  name: 'PostgreSQL with a cache',
+  nodes: 1,
+  session: { cache: {} },
+};
+
 export const DATABASES: readonly DatabaseKind[] = [
   postgres,
+  postgresWithCache,
   ...MYSQL_TYPES.map((type) => mysql(type, NAMES[type])),
   sqliteFile,
   sqlJs,

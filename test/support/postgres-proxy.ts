@@ -18,6 +18,8 @@ export interface PostgresProxy {
   beforeStatement: ((sql: string) => Promise<void> | void) | undefined;
   /** `true` cuts the connection after the server has worked, in place of its answer. */
   dropAnswerTo: ((sql: string) => boolean) | undefined;
+  /** `true` silences the connection for good, as `silence` does with all: the statement does not arrive. */
+  mute: ((sql: string) => boolean) | undefined;
   close(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
       for (const sql of found) {
         await proxy.beforeStatement?.(sql);
         dropAnswer ||= proxy.dropAnswerTo?.(sql) ?? false;
+        isMute ||= proxy.mute?.(sql) ?? false;
       }
       isMute ||= mode === 'silence';
       if (!isMute) upstream.write(chunk);
@@ -103,6 +106,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     },
     beforeStatement: undefined,
     dropAnswerTo: undefined,
+    mute: undefined,
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -9,6 +9,7 @@ export {
 } from './core/errors.js';
 export type {
   Duration,
+  SessionCacheOptions,
   SessionCleanupOptions,
   SessionCookieOptions,
   SessionLifetime,

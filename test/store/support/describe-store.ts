@@ -2,6 +2,7 @@ import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { CreateSessions1764000000000, type SessionColumns } from 'nestjs-typeorm-session';
 import { describeSessionStore } from 'nestjs-typeorm-session/testing';
 import { DataSource, type DataSourceOptions, type EntityTarget } from 'typeorm';
+import type { CacheLimits } from '../../../libs/session/src/storage/cache/session-cache.js';
 import { createStore } from '../../../libs/session/src/storage/create-store.js';
 
 /** A kind of database, and how to get an empty one. */
@@ -9,12 +10,13 @@ export interface StoreDatabase {
   readonly name: string;
   readonly entity: EntityTarget<SessionColumns>;
   create(): Promise<{ readonly typeorm: Partial<TypeOrmModuleOptions>; drop(): Promise<void> }>;
+  readonly cache?: CacheLimits;
 }
 
 const MAX_BYTES = 65_536;
 
 /** Runs the conformance suite on the SQL store. */
-export function describeStoreOn({ name, entity, create }: StoreDatabase): void {
+export function describeStoreOn({ name, entity, create, cache }: StoreDatabase): void {
   let dataSource: DataSource;
 
   /** Changes a row past the store. */
@@ -35,7 +37,9 @@ export function describeStoreOn({ name, entity, create }: StoreDatabase): void {
       } as DataSourceOptions);
       await dataSource.initialize();
       // Many requests at once on one row are no measure of speed.
-      const store = createStore(dataSource, entity, { deadline: 15_000, maxBytes: MAX_BYTES }, () => {});
+      const store = createStore(dataSource, entity, { deadline: 15_000, maxBytes: MAX_BYTES }, () => {}, cache);
+      // It is listened before the first test, so that the tests are about a cache that works.
+      if (cache) await store.check();
       const close = async () => {
         await dataSource.destroy();
         await database.drop();

@@ -8,5 +8,14 @@ export type SessionEvent =
   | { readonly type: 'duplicate-cookie'; readonly ids: readonly string[] }
   /** The store failed; `reason` is an SQLSTATE, an errno or `deadline`. */
   | { readonly type: 'store-failed'; readonly operation: string; readonly reason: string }
+  /**
+   * What the cache goes by from now on: `listening` to other nodes, by time alone (`timed`), or it is `bypassed`, as the
+   * connection that listens is lost; `reason` is then an SQLSTATE, an errno, `connection` or `deadline`.
+   */
+  | {
+      readonly type: 'cache';
+      readonly state: 'listening' | 'timed' | 'bypassed';
+      readonly reason?: string;
+    }
   /** Expired rows were deleted. */
   | { readonly type: 'cleanup'; readonly deleted: number; readonly milliseconds: number };

@@ -37,6 +37,16 @@ export interface SessionCleanupOptions {
   batchSize?: number;
 }
 
+/** Sessions that a node remembers: see docs/cache.md. */
+export interface SessionCacheOptions {
+  /** Sessions at most; the least recently used go first. Default: 10000. */
+  maxSessions?: number;
+  /** Bytes of their data at most, about. Default: 64 MiB. */
+  maxBytes?: number;
+  /** After this long a session is loaded again in any case. Default, and at most: 2 seconds. */
+  maxAge?: Duration;
+}
+
 /** Options of the session module that may come from a factory. Durations: see {@link Duration}. */
 export interface SessionOptions {
   /**
@@ -65,6 +75,11 @@ export interface SessionOptions {
   maxKeys?: number;
   /** Removal of expired rows; `false` switches the schedule off. */
   cleanup?: SessionCleanupOptions | false;
+  /**
+   * Remembers on each node what it has loaded: reads may then lag behind other nodes, writes never. `{}` has the defaults.
+   * Default: false, every request asks the database.
+   */
+  cache?: SessionCacheOptions | false;
   /** A class with class-validator decorators: checks values when set and when a row is loaded. Default: none. */
   schema?: new () => object;
   /** Is told what happens to sessions. Default: warnings go to Nest's logger. */
@@ -95,6 +110,7 @@ export interface ResolvedSessionOptions {
   readonly maxDepth: number;
   readonly maxKeys: number;
   readonly cleanup: { readonly interval: number; readonly batchSize: number } | undefined;
+  readonly cache: { readonly maxSessions: number; readonly maxBytes: number; readonly maxAge: number } | undefined;
   readonly schema: (new () => object) | undefined;
   readonly onEvent: ((event: SessionEvent) => void) | undefined;
 }

@@ -38,6 +38,7 @@ describe('resolveOptions', () => {
       maxDepth: 16,
       maxKeys: 256,
       cleanup: { interval: 10 * MINUTE, batchSize: 1_000 },
+      cache: undefined,
       schema: undefined,
       onEvent: undefined,
     });
@@ -112,9 +113,16 @@ describe('resolveOptions', () => {
     expect(resolveOptions({ cleanup: { batchSize: 1 } }, {}).cleanup).toEqual({ interval: 10 * MINUTE, batchSize: 1 });
   });
 
+  it('has a cache where it is asked for, and keeps the defaults of one that is given in part', () => {
+    const defaults = { maxSessions: 10_000, maxBytes: 67_108_864, maxAge: 2_000 };
+    expect(resolveOptions({ cache: {} }, {}).cache).toEqual(defaults);
+    expect(resolveOptions({ cache: { maxAge: '500ms' } }, {}).cache).toEqual({ ...defaults, maxAge: 500 });
+    expect(resolveOptions({ cache: false }, {}).cache).toBeUndefined();
+  });
+
   it('cannot be changed, at any level', () => {
-    const resolved = resolveOptions({ secrets: [SECRET] }, {});
-    const parts = [resolved, resolved.secrets, resolved.cookie, resolved.lifetime, resolved.cleanup];
+    const resolved = resolveOptions({ secrets: [SECRET], cache: {} }, {});
+    const parts = [resolved, resolved.secrets, resolved.cookie, resolved.lifetime, resolved.cleanup, resolved.cache];
 
     expect(parts.every((part) => Object.isFrozen(part))).toBe(true);
   });
@@ -205,6 +213,15 @@ describe('resolveOptions', () => {
     ['an interval of 30 days', { cleanup: { interval: '30d' } }, 'at most 2147483647'],
     ['a batch of 0', { cleanup: { batchSize: 0 } }, 'cleanup.batchSize is 0'],
     ['a batch of a billion', { cleanup: { batchSize: 1e9 } }, 'cleanup.batchSize is 1000000000'],
+    ['a cache of true', { cache: true }, 'cache is true'],
+    ['an unknown key of the cache', { cache: { maxSize: 1 } }, 'cache has no option "maxSize"'],
+    ['a cache of no session', { cache: { maxSessions: 0 } }, 'cache.maxSessions is 0'],
+    ['a cache of no size', { cache: { maxBytes: 1 } }, 'cache.maxBytes is 1'],
+    [
+      'a cache that is too late',
+      { cache: { maxAge: '3s' } },
+      'cache.maxAge is "3s". Give at least "10ms" and at most "2s"',
+    ],
     ['a batch with SQL', { cleanup: { batchSize: '500; DROP' } }, 'cleanup.batchSize is "500; DROP"'],
     ['0 bytes', { maxBytes: 0 }, 'maxBytes is 0. Give a whole number from 256 to 16777216.'],
     ['255 bytes', { maxBytes: 255 }, 'maxBytes is 255'],

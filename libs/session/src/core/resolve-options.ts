@@ -5,6 +5,7 @@ import type { DurationRange } from './option-checks.js';
 import type {
   Duration,
   ResolvedSessionOptions,
+  SessionCacheOptions,
   SessionCleanupOptions,
   SessionLifetime,
   SessionOptions,
@@ -26,9 +27,17 @@ const DEFAULTS = {
   maxDepth: 16,
   maxKeys: 256,
   cleanup: { interval: '10m', batchSize: 1_000 },
+  cache: false,
   schema: undefined,
   onEvent: undefined,
 } as const satisfies { [K in keyof Required<SessionOptions>]: SessionOptions[K] };
+
+/** What a cache has where it is switched on. */
+const CACHE_DEFAULTS = {
+  maxSessions: 10_000,
+  maxBytes: 64 * 1_024 * 1_024,
+  maxAge: '2s',
+} as const satisfies Required<SessionCacheOptions>;
 
 const LIFETIME_RANGE: DurationRange = ['100ms', '3650d'];
 
@@ -38,6 +47,9 @@ const DEADLINE_RANGE: DurationRange = ['10ms', '60s'];
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 const CLEANUP_RANGE: DurationRange = ['1s', LONGEST_TIMER];
+
+/** What is changed elsewhere is never seen later than this. */
+const CACHE_RANGE: DurationRange = ['10ms', '2s'];
 
 const TOUCH_RANGE: DurationRange = [1, '3650d'];
 
@@ -73,6 +85,7 @@ export function resolveOptions(
     maxDepth: checkInteger(all.maxDepth, 'maxDepth', 1, 30),
     maxKeys: checkInteger(all.maxKeys, 'maxKeys', 1, 10_000),
     cleanup: resolveCleanup(all.cleanup),
+    cache: resolveCache(all.cache),
     schema: checkSchema(all.schema),
     onEvent: checkListener(all.onEvent),
   };
@@ -146,6 +159,16 @@ function resolveCleanup(cleanup: SessionCleanupOptions | false): ResolvedSession
   return Object.freeze({
     interval: checkDuration(given.interval, 'cleanup.interval', CLEANUP_RANGE),
     batchSize: checkInteger(given.batchSize, 'cleanup.batchSize', 1, 100_000),
+  });
+}
+
+function resolveCache(cache: SessionCacheOptions | false): ResolvedSessionOptions['cache'] {
+  if (cache === false) return undefined;
+  const given = { ...CACHE_DEFAULTS, ...readOwn(cache, 'cache', Object.keys(CACHE_DEFAULTS)) };
+  return Object.freeze({
+    maxSessions: checkInteger(given.maxSessions, 'cache.maxSessions', 1, 1_000_000),
+    maxBytes: checkInteger(given.maxBytes, 'cache.maxBytes', 65_536, 2 ** 34),
+    maxAge: checkDuration(given.maxAge, 'cache.maxAge', CACHE_RANGE),
   });
 }
 

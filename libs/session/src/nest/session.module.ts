@@ -17,7 +17,7 @@ import type { ResolvedSessionOptions } from '../core/options.js';
 import { resolveOptions } from '../core/resolve-options.js';
 import type { SessionContext } from '../core/session-context.js';
 import type { SessionStore } from '../core/store.js';
-import { createStore } from '../storage/create-store.js';
+import { cacheByTime, createStore } from '../storage/create-store.js';
 import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
 import { CurrentSession, enterRequests } from './current-session.js';
 import { registerApplication } from './open-session.js';
@@ -119,15 +119,22 @@ function assemble(
 
 /** The application's own store, or one for its data source. */
 function storeOf(fixed: SessionStaticOptions): { imports: DynamicModule[]; provider: Provider } {
-  if (fixed.store) return { imports: [], provider: { provide: SESSION_STORE, useValue: fixed.store } };
+  const { store } = fixed;
+  if (store) {
+    const cached = ({ cache }: ResolvedSessionOptions) => (cache ? cacheByTime(store, cache) : store);
+    return { imports: [], provider: { provide: SESSION_STORE, inject: [SESSION_OPTIONS], useFactory: cached } };
+  }
   const entity = fixed.entity ?? SessionEntity;
   return {
     imports: [TypeOrmModule.forFeature([entity], fixed.dataSource)],
     provider: {
       provide: SESSION_STORE,
       inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
-      useFactory: ({ deadline, maxBytes }: ResolvedSessionOptions, dataSource: DataSource) =>
-        createStore(dataSource, entity, { deadline, maxBytes }, (sentence) => logger.warn(sentence)),
+      useFactory: (options: ResolvedSessionOptions, dataSource: DataSource) => {
+        const { deadline, maxBytes, cache } = options;
+        const warn = (sentence: string) => logger.warn(sentence);
+        return createStore(dataSource, entity, { deadline, maxBytes }, warn, cache, emitterOf(options));
+      },
     },
   };
 }
@@ -153,9 +160,13 @@ async function createContext(options: ResolvedSessionOptions, store: SessionStor
     options,
     schema: options.schema && (await loadSchemaCheck(options.schema)),
     toError: (info) => new SessionException(info),
-    emit: guarded(options.onEvent ?? logEvent),
+    emit: emitterOf(options),
     report,
   };
+}
+
+function emitterOf({ onEvent }: ResolvedSessionOptions): (event: SessionEvent) => void {
+  return guarded(onEvent ?? logEvent);
 }
 
 /** A listener that throws must not fail the request that it was told about. */
@@ -173,8 +184,10 @@ function report(error: unknown): void {
   logger.error(error instanceof Error ? error.stack : 'an error that is no Error');
 }
 
-function logEvent({ type, ...details }: SessionEvent): void {
+function logEvent(event: SessionEvent): void {
+  const { type, ...details } = event;
   const text = `${type} ${JSON.stringify(details)}`;
-  if (type === 'cleanup') logger.debug(text);
+  // Of a cache that goes by time alone a warning has said it in a sentence.
+  if (type === 'cleanup' || (type === 'cache' && event.state !== 'bypassed')) logger.debug(text);
   else logger.warn(text);
 }

@@ -1,6 +1,10 @@
 import type { DataSource, EntityTarget } from 'typeorm';
 import { SessionConfigError } from '../core/errors.js';
+import type { SessionEvent } from '../core/events.js';
 import type { SessionStore } from '../core/store.js';
+import { TimeAlone } from './cache/announcements.js';
+import { CachingStore } from './cache/caching.store.js';
+import type { CacheLimits } from './cache/session-cache.js';
 import { dialectFor } from './dialects/dialects.js';
 import type { SessionColumns } from './entities/session-columns.js';
 import { sessionTable } from './session-table.js';
@@ -11,12 +15,16 @@ import { TypeOrmSessionStore, type StoreLimits } from './typeorm-session.store.j
  * The store for a data source's database; says so where there is none.
  *
  * @param warn is told of a set-up that works and will hurt.
+ * @param cache what it remembers of what it has loaded. Default: nothing.
+ * @param emit is told what becomes of the cache.
  */
 export function createStore(
   dataSource: DataSource,
   entity: EntityTarget<SessionColumns>,
   limits: StoreLimits,
   warn: (sentence: string) => void,
+  cache?: CacheLimits,
+  emit: (event: SessionEvent) => void = () => {},
 ): SessionStore {
   const dialect = dialectFor(dataSource.options.type);
   if (!dataSource.isInitialized) {
@@ -27,5 +35,13 @@ export function createStore(
   const table = sessionTable(dataSource, entity, dialect.columnsName);
   const connection = dialect.connect(dataSource, warn);
   const transactionEnds = new TransactionEnds(dataSource);
-  return new TypeOrmSessionStore({ dataSource, dialect, connection, table, transactionEnds }, limits);
+  const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
+  const announces = announcements !== undefined;
+  const store = new TypeOrmSessionStore({ dataSource, dialect, connection, table, transactionEnds, announces }, limits);
+  return cache ? new CachingStore(store, cache, announcements ?? new TimeAlone()) : store;
+}
+
+/** A store of the application's own with a cache: what nodes have to tell each other it cannot announce. */
+export function cacheByTime(store: SessionStore, cache: CacheLimits): SessionStore {
+  return new CachingStore(store, cache, new TimeAlone());
 }

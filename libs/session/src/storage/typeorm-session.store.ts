@@ -53,6 +53,8 @@ export interface StoreParts {
   readonly connection: DialectConnection;
   readonly table: SessionTable;
   readonly transactionEnds: TransactionEnds;
+  /** Other nodes are told of tokens that end. */
+  readonly announces: boolean;
 }
 
 /** Sessions in a table of the application's database. */
@@ -68,7 +70,7 @@ export class TypeOrmSessionStore implements SessionStore {
   constructor(parts: StoreParts, limits: StoreLimits, runner: Runner = parts.connection.runner) {
     this.#parts = parts;
     this.#limits = limits;
-    this.#operations = parts.dialect.operations(parts.table);
+    this.#operations = parts.dialect.operations(parts.table, parts.announces);
     this.#runner = runner;
     if (runner !== parts.connection.runner) return;
     this.#batches = new SessionBatches(this.#operations, (operation, deadline) => this.#once(operation, deadline));

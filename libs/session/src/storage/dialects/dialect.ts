@@ -1,5 +1,7 @@
 import type { DataSource, QueryRunner, TableOptions } from 'typeorm';
+import type { SessionEvent } from '../../core/events.js';
 import type { AtomicOperation, Delta, Found, NewSession, Replacement, SessionRef } from '../../core/store.js';
+import type { Announcements } from '../cache/announcements.js';
 import type { Connection, Operation, Runner } from '../connection.js';
 import type { SessionTable } from '../session-table.js';
 
@@ -86,7 +88,15 @@ export interface SessionDialect {
   readonly columnsName: string;
   /** @param warn is told of a set-up that works and will hurt. */
   connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection;
-  operations(table: SessionTable): SessionOperations;
+  /** @param announces whether `replace` and `delete` tell other nodes, as a part of what they commit. */
+  operations(table: SessionTable, announces?: boolean): SessionOperations;
+  /** How nodes with a cache hear of each other. Default: they do not, and caches go by time alone. */
+  announcements?(
+    dataSource: DataSource,
+    table: SessionTable,
+    runner: Runner,
+    reports: { emit(event: SessionEvent): void; warn(sentence: string): void },
+  ): Announcements;
   /** What the server and the table have to be or to be set to; throws a SessionConfigError that says so. Default: nothing. */
   checkServer?(connection: Connection, table: SessionTable): Promise<void>;
   problemOf(reason: string): SetupProblem | undefined;

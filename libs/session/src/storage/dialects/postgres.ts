@@ -1,7 +1,9 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
 import type { AtomicOperation, Delta, JsonByKey, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
+import { channelOf, PostgresAnnouncements } from '../cache/postgres-announcements.js';
 import type { RawRow, Statement } from '../connection.js';
+import { openListener } from '../drivers/node-postgres-listener.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
@@ -30,6 +32,23 @@ export const postgresDialect: SessionDialect = {
   },
 
   operations: postgresOperations,
+
+  announcements(dataSource, { label }, runner, { emit, warn }) {
+    return new PostgresAnnouncements({
+      channel: channelOf(label),
+      listen: (channel, events) => openListener(dataSource, channel, events),
+      async notify(channel, payload, milliseconds) {
+        const statement = { sql: 'SELECT pg_notify($1, $2)', parameters: [channel, payload] };
+        await runner.run((connection) => connection.run(statement), milliseconds);
+      },
+      emit,
+      warn: () =>
+        warn(
+          'The session cache hears no notifications, as behind a PgBouncer that pools by transaction. It goes by time alone: ' +
+            'what other nodes do to a session is seen after up to cache.maxAge.',
+        ),
+    });
+  },
 
   problemOf(sqlState) {
     const problems = { '42P01': 'no-table', '42703': 'no-column', '42501': 'no-permission' } as const;
@@ -82,7 +101,7 @@ class Parameters {
  * `clock_timestamp()` decides what is live: unlike `now()` it moves on while a statement waits
  * for a lock, so a session that somebody else wrote meanwhile is judged by the time of the write.
  */
-function postgresOperations({ name, columns: c }: SessionTable): SessionOperations {
+function postgresOperations({ name, label, columns: c }: SessionTable, announces = false): SessionOperations {
   /** In milliseconds. Not `extract`, whose decimal numbers cost the server more than all else that is computed here. */
   const epoch = (time: string) => `date_part('epoch', ${time}) * 1000`;
   const expiry = epoch(c.expiresAt);
@@ -134,6 +153,10 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
   /** The conditions on what was locked: of its newest version they may not hold any more. */
   const isWanted = `${c.id} = locked_id AND ${c.id} = wanted_id AND ${c.tokenHash} = wanted_hash AND ${isLive}`;
   const wantedInterval = `wanted_after * interval '1 millisecond'`;
+
+  /** Told with the commit, and only of rows that were written: RETURNING is evaluated for each of them, and for no other. */
+  const announcement = (p: Parameters) =>
+    announces ? [`pg_notify(${p.add(channelOf(label), 'text')}, ${c.id}::text)`] : [];
 
   return {
     create(session, mark) {
@@ -245,7 +268,7 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
           `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_MILLISECONDS} milliseconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
           `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(p.milliseconds(touchAfter))} ` +
-          `WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
+          `WHERE ${isOurs(ref, p)} RETURNING ${[expiry, ...announcement(p)].join(', ')}`,
       );
       return expiryOf(statement);
     },
@@ -277,9 +300,9 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
 
     delete(ref) {
       const p = new Parameters();
-      const statement = p.statement(
-        `DELETE FROM ${name} WHERE ${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')}`,
-      );
+      const isOurs = `${c.id} = ${p.add(ref.id, 'uuid')} AND ${c.tokenHash} = ${p.add(ref.tokenHash, 'bytea')}`;
+      const returning = announcement(p).map((answer) => ` RETURNING ${answer}`);
+      const statement = p.statement(`DELETE FROM ${name} WHERE ${isOurs}${returning.join('')}`);
       return async (connection) => (await connection.run(statement)).affected > 0;
     },
 
