@@ -278,12 +278,14 @@ function postgresOperations({ name, columns: c }: SessionTable): SessionOperatio
     deleteExpired(limit) {
       const p = new Parameters();
       // statement_timestamp() may use the index, and errs on the side of keeping. The condition stands twice: the outer one is
-      // checked again on the row's newest version, so a session that was extended meanwhile stays. ARRAY(…) is run once:
-      // the planner may run IN (…) again for every row, which skips what it has locked and so has no limit.
+      // checked again on the row's newest version, so a session that was extended meanwhile stays. MATERIALIZED is run once:
+      // the planner may run IN (…) again for every row, which skips what it has locked and so has no limit. By its place a
+      // locked row is found without an index; with the part of the table, since partitions number their places each for itself.
       const isExpired = `${c.expiresAt} <= statement_timestamp()`;
       const statement = p.statement(
-        `DELETE FROM ${name} WHERE ${c.id} = ANY(ARRAY(SELECT ${c.id} FROM ${name} WHERE ${isExpired} ` +
-          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED)) AND ${isExpired}`,
+        `WITH doomed AS MATERIALIZED (SELECT tableoid AS doomed_part, ctid AS doomed_place FROM ${name} WHERE ${isExpired} ` +
+          `ORDER BY ${c.expiresAt} LIMIT ${p.add(limit, 'integer')} FOR UPDATE SKIP LOCKED) ` +
+          `DELETE FROM ${name} USING doomed WHERE ctid = doomed_place AND tableoid = doomed_part AND ${isExpired}`,
       );
       return affectedBy(statement);
     },
