@@ -20,7 +20,7 @@ export async function measureReads(sites, { rounds, seconds, warmSeconds }) {
   for (let round = 0; round < rounds; round++) {
     for (const site of sites) results.get(site).rounds.push(await slice(site, READ, { seconds, warmSeconds }));
   }
-  return [...results].map(([site, result]) => {
+  return [...results.values()].map((result) => {
     const complaints = [...result.complaints, ...result.rounds.flatMap((round) => round.complaints)];
     const figures = { ...medians(result.rounds), statements: result.statements };
     return { ...figures, ok: complaints.length === 0, complaints, rounds: result.rounds };

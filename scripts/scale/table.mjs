@@ -2,7 +2,7 @@
 
 /** @returns {string} of one result, be it of reads and clean-up or of touches */
 export function markdownOf(result) {
-  return [...Object.values(sectionsOf(result))].join('\n\n');
+  return Object.values(sectionsOf(result)).join('\n\n');
 }
 
 /** The document with each `<!-- figures: NAME -->` … `<!-- end -->` filled from the results. */

@@ -42,15 +42,24 @@ describe('[cleanup] the clean-up of a partitioned table on PostgreSQL', () => {
       [part, rows, hours],
     );
 
+  /** Works while somebody holds the first row of the first part. */
+  const whileLocked = async <R>(work: () => Promise<R>): Promise<R> => {
+    const writer = new pg.Client({ connectionString: database.url });
+    await writer.connect();
+    try {
+      await writer.query('BEGIN');
+      await writer.query("SELECT 1 FROM sessions_0 WHERE ctid = '(0,1)' FOR UPDATE");
+      return await work();
+    } finally {
+      await writer.end();
+    }
+  };
+
   it('steps around a locked row, and around its namesake in another part', async () => {
     // The parts number their places alike, so the first row of each has the same one.
     await fill(0, 3, 1);
     await fill(1, 3, 2);
-    const writer = new pg.Client({ connectionString: database.url });
-    await writer.connect();
-    await writer.query('BEGIN');
-    await writer.query("SELECT 1 FROM sessions_0 WHERE ctid = '(0,1)' FOR UPDATE");
-    const deleted = await store.deleteExpired(3).finally(() => writer.query('ROLLBACK').then(() => writer.end()));
+    const deleted = await whileLocked(() => store.deleteExpired(3));
     expect(deleted).toBe(3);
     expect(
       await database.query('SELECT tableoid::regclass::text AS part, count(*)::int FROM sessions GROUP BY 1'),
@@ -60,17 +69,11 @@ describe('[cleanup] the clean-up of a partitioned table on PostgreSQL', () => {
   it('deletes what is not locked, and no more than it is told to', async () => {
     await fill(0, 5, 1);
     await fill(1, 5, 1);
-    const writer = new pg.Client({ connectionString: database.url });
-    await writer.connect();
-    await writer.query('BEGIN');
-    await writer.query("SELECT 1 FROM sessions_0 WHERE ctid = '(0,1)' FOR UPDATE");
-    const deleted = [];
-    try {
-      for (let batch = 0; batch < 4; batch++) deleted.push(await store.deleteExpired(4));
-    } finally {
-      await writer.query('ROLLBACK');
-      await writer.end();
-    }
+    const deleted = await whileLocked(async () => {
+      const counts = [];
+      for (let batch = 0; batch < 4; batch++) counts.push(await store.deleteExpired(4));
+      return counts;
+    });
     expect(deleted).toEqual([4, 4, 1, 0]);
     expect(await store.deleteExpired(4)).toBe(1);
   });
