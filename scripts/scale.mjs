@@ -13,6 +13,7 @@
 //   --visitors N       of each table, spread over all of it
 //   --kilobytes N      of each session
 //   --seed TEXT        repeats the choices of an earlier run
+//   --remark TEXT      of the circumstances, into the result and the document
 //   --built            measures the library as it was built last, without building it
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -62,6 +63,7 @@ const { values } = parseArgs({
     visitors: { type: 'string', default: '100000' },
     kilobytes: { type: 'string', default: '1' },
     seed: { type: 'string', default: randomBytes(4).toString('hex') },
+    remark: { type: 'string' },
     built: { type: 'boolean', default: false },
   },
 });
@@ -96,6 +98,7 @@ async function run() {
     processor: cpus()[0]?.model,
     memoryGigabytes: Math.round(totalmem() / 1e9),
     loadAverage: [loadBefore, loadavg()[0]],
+    remark: values.remark,
     versions: { node: process.versions.node },
     database: database.configuration,
     ...figures,

@@ -25,7 +25,19 @@ function sectionsOf(result) {
   };
 }
 
-function about({ date, commit, seed, cores, memoryGigabytes, versions, database, loadAverage, reads, cleanups }) {
+function about({
+  date,
+  commit,
+  seed,
+  cores,
+  memoryGigabytes,
+  versions,
+  database,
+  loadAverage,
+  remark,
+  reads,
+  cleanups,
+}) {
   const foreign = [...(reads ?? []), ...(cleanups ?? [])].map(({ foreignCores }) => foreignCores);
   const noise = foreign.length
     ? ` Other processes of the machine used up to ${Math.max(0, ...foreign).toFixed(2)} cores meanwhile.`
@@ -35,7 +47,7 @@ function about({ date, commit, seed, cores, memoryGigabytes, versions, database,
     `Run on ${date.slice(0, 10)} at commit ${commit} (seed ${seed}): ${cores} cores, ${memoryGigabytes} GB of memory, Node ` +
     `${versions.node}, PostgreSQL ${database.server_version} with ` +
     `${settings.map((name) => `\`${name} = ${database[name]}\``).join(', ')}. ` +
-    `Load average ${loadAverage.map((load) => load.toFixed(1)).join(' before and ')} after.${noise}`
+    `Load average ${loadAverage.map((load) => load.toFixed(1)).join(' before and ')} after.${noise}${remark ? ` ${remark}` : ''}`
   );
 }
 
