@@ -4,7 +4,8 @@
 //
 //   npm run bench                              all variants, eight scenarios, both platforms
 //   npm run bench -- --quick                   read and write, without the variants that only we ask for: two minutes
-//   npm run bench -- --full                    more connections, larger sessions, more of them: hours
+//   npm run bench -- --full                    more connections, larger sessions, more of them: hours.
+//                                              Tables of millions of rows: npm run scale
 //   npm run bench -- --json FILE               and stores the result
 //   npm run bench -- --markdown FILE           and the page of it in docs
 //

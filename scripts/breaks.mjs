@@ -14,7 +14,17 @@ import { findMariadb, startMariadb } from './mariadb.mjs';
 import { startPostgres } from './postgres.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
-const COPIED = ['libs', 'src', 'test', 'scripts', 'README.md', 'jest.config.mjs', 'tsconfig.json', 'package.json'];
+const COPIED = [
+  'libs',
+  'src',
+  'test',
+  'scripts',
+  'docs/sql',
+  'README.md',
+  'jest.config.mjs',
+  'tsconfig.json',
+  'package.json',
+];
 
 /** @typedef {{ tag: string, file: string, search: string, replace: string, test: string }} Break */
 

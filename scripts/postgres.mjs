@@ -10,8 +10,8 @@
 import { startGuarded } from './server/start-guarded.mjs';
 
 /**
- * @param {{ folder?: string, port?: number, synced?: boolean }} [options] `folder` makes the cluster persistent; without
- *   `port` a free one is taken.
+ * @param {{ folder?: string, port?: number, synced?: boolean, settings?: Record<string, string> }} [options] `folder` makes
+ *   the cluster persistent; without `port` a free one is taken; `settings` of the server are for temporary ones.
  * @returns {Promise<{ url: string, pid: number, folder: string, stop(): Promise<void> }>} the URL holds the password;
  *   `pid` is the server's; `folder` is where the cluster really is.
  */

@@ -483,6 +483,7 @@ describe('the documents', () => {
     'docs/cache.md',
     'docs/contract.md',
     'docs/databases.md',
+    'docs/scaling.md',
     'docs/your-own-store.md',
   ];
 
@@ -503,6 +504,31 @@ describe('the documents', () => {
       const text = readFileSync(join(ROOT, document), 'utf8');
       for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(name);
     }
+  });
+
+  it('have the figures of many sessions as they were measured, and every answer was right', async () => {
+    const { documentWith } = (await import(join(ROOT, 'scripts/scale/table.mjs'))) as {
+      documentWith(markdown: string, results: Record<string, object>): string;
+    };
+    const resultOf = (name: string) =>
+      JSON.parse(readFileSync(join(ROOT, `docs/results/${name}.json`), 'utf8')) as ScaleResult;
+    const results = { scale: resultOf('scale'), touch: resultOf('touch') };
+    const scaling = readFileSync(join(ROOT, 'docs/scaling.md'), 'utf8');
+    expect(documentWith(scaling, results)).toBe(scaling);
+    expect([...scaling.matchAll(/<!-- figures: (\w+) -->/g)].map(([, name]) => name)).toEqual([
+      'about',
+      'reads',
+      'curve',
+      'cleanups',
+      'touches',
+      'aboutTouches',
+      'goals',
+    ]);
+    const { reads = [], cleanups = [] } = results.scale;
+    expect(reads.map(({ rows }) => rows)).toEqual([10_000, 1_000_000, 10_000_000]);
+    expect(cleanups.map(({ deleted }) => deleted)).toEqual([1_000_000, 1_000_000]);
+    expect([...reads, ...cleanups].every(({ ok }) => ok)).toBe(true);
+    for (const { commit } of Object.values(results)) expect(commit).not.toMatch(/dirty/);
   });
 
   it('name for each line of the contract test files that carry it', () => {
@@ -628,6 +654,12 @@ function tableUnder(heading: string): string[][] {
       .map((cell) => cell.trim()),
   );
   return rows.slice(2);
+}
+
+interface ScaleResult {
+  readonly commit: string;
+  readonly reads?: readonly { readonly rows: number; readonly ok: boolean }[];
+  readonly cleanups?: readonly { readonly deleted: number; readonly ok: boolean }[];
 }
 
 interface RaceResult {

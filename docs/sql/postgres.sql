@@ -17,6 +17,9 @@ CREATE TABLE "sessions" (
   "last_write" uuid NOT NULL,
   -- The names are TypeORM's, so that `migration:generate` finds no change.
   CONSTRAINT "PK_3238ef96f18b355b671619111bc" PRIMARY KEY ("id")
+) WITH (
+  -- Room in each page for the next version of a row: docs/decisions/009-index-and-fill-factor.md.
+  fillfactor = 85
 );
 
 CREATE UNIQUE INDEX "IDX_abaa9e068cdd390bc5210f7988" ON "sessions" ("token_hash");

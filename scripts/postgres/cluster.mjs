@@ -24,7 +24,7 @@ const durable = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ma
 const disposable = { ...durable, fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
 /** A cluster of our own, which is gone after `leave()`. `synced`: what it has acknowledged is on the disk until then. */
-export async function startTemporaryCluster({ port, synced = false } = {}) {
+export async function startTemporaryCluster({ port, synced = false, settings = {} } = {}) {
   const account = serverAccount(accounts);
   const folder = fs.mkdtempSync(join(publicTmp(account), 'session-postgres-'));
   const leave = async () => {
@@ -35,7 +35,7 @@ export async function startTemporaryCluster({ port, synced = false } = {}) {
     give(folder, account);
     const native = await usableBinaries(folder, account);
     initialize(folder, native, account, ['--no-sync']);
-    const pid = await launch(folder, native, account, { ...(synced ? durable : disposable), port });
+    const pid = await launch(folder, native, account, { ...(synced ? durable : disposable), ...settings, port });
     return { folder, pid, url: urlOf(folder), leave };
   } catch (error) {
     await leave();

@@ -115,6 +115,22 @@ describe('docs/sql/postgres.sql', () => {
       drop: database.drop,
     };
   };
+  it('[fill-factor] leaves room in the pages, as the migration does', async () => {
+    // TypeORM knows nothing of it, so the schemas compared below do not have it.
+    const database = await createDatabase();
+    const settings = () => database.query(`SELECT reloptions FROM pg_class WHERE oid = 'sessions'::regclass`);
+    const options = { entities: [SessionEntity], migrations: [CreateSessions1764000000000], migrationsRun: true };
+    const wanted = [{ reloptions: ['fillfactor=85'] }];
+    try {
+      await database.query(sqlOf('postgres').replace(/GRANT [^;]+;/, ''));
+      expect(await settings()).toEqual(wanted);
+      await database.query('DROP TABLE sessions');
+      await (await new DataSource({ type: 'postgres', url: database.url, ...options }).initialize()).destroy();
+      expect(await settings()).toEqual(wanted);
+    } finally {
+      await database.drop();
+    }
+  });
   describeSql(create, SessionEntity, 'postgres', {
     inFile: '"app"',
     name: (user) => user,

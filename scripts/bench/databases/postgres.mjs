@@ -15,8 +15,9 @@ const SETTINGS = [
 ];
 const RELOADED = 100;
 
-export async function start() {
-  const server = await startPostgres({ synced: true });
+/** @param {Record<string, string>} [settings] of the server, instead of its defaults */
+export async function start(settings = {}) {
+  const server = await startPostgres({ synced: true, settings });
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   // Our own statements are not the ones to count.
@@ -31,16 +32,17 @@ export async function start() {
     // Each process of the server is signalled by itself, and nobody says when all have heard it.
     await sleep(RELOADED);
   };
-  const settings = await client.query('SELECT name, current_setting(name) AS setting FROM unnest($1::text[]) AS name', [
-    SETTINGS,
+  const shown = await client.query('SELECT name, current_setting(name) AS setting FROM unnest($1::text[]) AS name', [
+    [...new Set([...SETTINGS, ...Object.keys(settings)])],
   ]);
   return {
     pid: server.pid,
-    configuration: Object.fromEntries(settings.rows.map(({ name, setting }) => [name, setting])),
+    configuration: Object.fromEntries(shown.rows.map(({ name, setting }) => [name, setting])),
     async create(name) {
       await client.query(`CREATE DATABASE "${name}"`);
       return Object.assign(new URL(server.url), { pathname: `/${name}` }).href;
     },
+    drop: (name) => client.query(`DROP DATABASE "${name}"`),
     /** After a checkpoint each page is written whole once: so that all pay for it alike, and while they warm up. */
     settle: () => client.query('CHECKPOINT'),
     /** Every statement that the work has sent to this database, BEGIN and COMMIT too: as the server's own log has them. */

@@ -5,6 +5,10 @@ import type { SessionStore } from '../core/store.js';
 
 /** Milliseconds between two batches, so that requests get their turn at the database. */
 const PAUSE = 20;
+/** Milliseconds that a batch may take for the next one to be larger: what is in nobody's way may do more before it pauses. */
+const QUICK = 50;
+/** Times the batch size that a batch may grow to. */
+const MAX_GROWTH = 10;
 /** Batches of one run at most: what is left waits for the next run, of this node or another. */
 const MAX_BATCHES = 500;
 
@@ -16,7 +20,7 @@ export interface CleanupResult {
 }
 
 /**
- * Deletes expired rows in batches. Expiry never waits for it: a session is over when its time is, and this gives the space
+ * Deletes expired rows in batches, which grow while there are more and the database is quick about it. Expiry never waits for it: a session is over when its time is, and this gives the space
  * back. Any number of nodes may run it at once, as they step around each other's rows.
  */
 export class SessionCleanup {
@@ -26,6 +30,7 @@ export class SessionCleanup {
   #running: Promise<CleanupResult> | undefined;
   readonly #stopped = new AbortController();
 
+  /** @param batchSize rows of the first batch, and of all where the database is slow. */
   constructor(store: Pick<SessionStore, 'deleteExpired'>, batchSize: number, emit: (event: SessionEvent) => void) {
     this.#store = store;
     this.#batchSize = batchSize;
@@ -49,12 +54,15 @@ export class SessionCleanup {
     const started = performance.now();
     let deleted = 0;
     let done = false;
+    let limit = this.#batchSize;
     try {
       for (let batch = 0; batch < MAX_BATCHES && !this.#stopped.signal.aborted; batch++) {
-        const count = await this.#store.deleteExpired(this.#batchSize);
+        const asked = performance.now();
+        const count = await this.#store.deleteExpired(limit);
         deleted += count;
-        done = count < this.#batchSize;
+        done = count < limit;
         if (done) break;
+        limit = this.#nextLimit(limit, performance.now() - asked);
         await delay(PAUSE, undefined, { ref: false });
       }
     } catch (error) {
@@ -65,5 +73,11 @@ export class SessionCleanup {
     }
     if (deleted > 0) this.#emit({ type: 'cleanup', deleted, milliseconds: Math.round(performance.now() - started) });
     return { deleted, done };
+  }
+
+  /** As many rows as this database deletes quickly, by its last batch; twice as many as that at most, which may have been luck. */
+  #nextLimit(limit: number, milliseconds: number): number {
+    const quick = Math.min(Math.floor((limit * QUICK) / milliseconds), limit * 2);
+    return Math.max(this.#batchSize, Math.min(quick, this.#batchSize * MAX_GROWTH));
   }
 }

@@ -102,6 +102,8 @@ export interface SessionDialect {
   problemOf(reason: string): SetupProblem | undefined;
   /** The table of the dialect's entity, for the migration. */
   readonly table: TableOptions;
+  /** What TypeORM cannot say of that table, for the migration as well. Default: nothing. */
+  readonly tableSettings?: readonly string[];
 }
 
 /** What a token, a user's sessions, expired rows and a replaced token are found by. */

@@ -6,7 +6,9 @@ export class CreateSessions1764000000000 implements MigrationInterface {
   readonly name = 'CreateSessions1764000000000';
 
   async up(queryRunner: QueryRunner): Promise<void> {
-    await queryRunner.createTable(new Table(dialectFor(queryRunner.connection.options.type).table));
+    const { table, tableSettings = [] } = dialectFor(queryRunner.connection.options.type);
+    await queryRunner.createTable(new Table(table));
+    for (const sql of tableSettings) await queryRunner.query(sql);
   }
 
   async down(queryRunner: QueryRunner): Promise<void> {
