@@ -34,7 +34,7 @@ const ring = (name, { rings: inner, packages = [], node = false }) => [
 module.exports = {
   forbidden: [
     ...ring('core', { rings: [], packages: ['^(node:)?crypto$'] }),
-    ...ring('storage', { rings: ['core'], packages: ['^node_modules/typeorm/'], node: true }),
+    ...ring('storage', { rings: ['core'], packages: ['^node_modules/typeorm/', '^node_modules/cockatiel/'], node: true }),
     ...ring('http', { rings: ['core'], node: true }),
     ...ring('maintenance', { rings: ['core'], node: true }),
     ...ring('testing', { rings: ['core'], packages: ['^node_modules/fast-check/'], node: true }),
