@@ -224,7 +224,9 @@ for (const type of MYSQL_TYPES) {
           ),
         );
         // Three connections that had served before, and then a new one.
-        expect(await runs(readOnly, `UPDATE sessions SET version = 7 WHERE id = '${id}'`)).toMatchObject({ affected: 1 });
+        expect(await runs(readOnly, `UPDATE sessions SET version = 7 WHERE id = '${id}'`)).toMatchObject({
+          affected: 1,
+        });
       });
 
       it.each([

@@ -25,8 +25,7 @@ const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 function open() {
   const database = new Database();
   const runner = new BreakingRunner(database);
-  const ask = () =>
-    runner.run(async () => 'answer', DEADLINE).then((answer) => answer, failure);
+  const ask = () => runner.run(async () => 'answer', DEADLINE).then((answer) => answer, failure);
   const askMany = async (count: number) => {
     const answers = [];
     for (let n = 0; n < count; n++) answers.push(await ask());

@@ -69,7 +69,7 @@ export class PooledRunner<C extends object> implements Runner {
    */
   async run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
     const deadline = performance.now() + milliseconds;
-    for (let isLast = false; ; ) {
+    for (let isLast = false; ;) {
       const attempt: Attempt = { wasKnown: false, connection: 'none' };
       try {
         return await this.#attempt(operation, Math.max(1, deadline - performance.now()), attempt);

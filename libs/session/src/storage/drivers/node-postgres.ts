@@ -73,7 +73,11 @@ export class NodePostgresPool implements DriverPool<PgClient> {
       const isUnsent = syscall === 'connect' || /not queryable|after calling end|client was closed/i.test(message);
       return { failure: isUnsent ? 'unsent' : 'lost', reason: code || 'connection', isConnectionUseless: true };
     }
-    return { failure: failureOf(code), reason: code, isConnectionUseless: isOver(severity, code) || isServerWrong(code) };
+    return {
+      failure: failureOf(code),
+      reason: code,
+      isConnectionUseless: isOver(severity, code) || isServerWrong(code),
+    };
   }
 
   /** A connection that dies in use emits `error` besides failing its statement; unheard, that ends the process. */
