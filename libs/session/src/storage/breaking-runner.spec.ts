@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { BreakingRunner } from './breaking-runner.js';
 import { StatementError, type Connection, type Operation, type Runner } from './connection.js';
 
@@ -81,6 +81,22 @@ describe('[breaker] a database that answers nobody', () => {
     const since = performance.now();
     while ((await ask()) !== 'answer') await delay(20);
     expect(performance.now() - since).toBeLessThan(1_500);
+  });
+});
+
+describe('[breaker] a clock that is set back by an hour', () => {
+  it('keeps nobody from asking', async () => {
+    const { database, ask, askMany } = open();
+    database.answer = refuses;
+    await askMany(6);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+    try {
+      database.answer = async () => {};
+      await delay(1_100);
+      expect(await ask()).toBe('answer');
+    } finally {
+      clock.mockRestore();
+    }
   });
 });
 

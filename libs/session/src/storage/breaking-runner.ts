@@ -1,25 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  BrokenCircuitError,
-  circuitBreaker,
-  CircuitState,
-  ConsecutiveBreaker,
-  ExponentialBackoff,
-  handleWhenResult,
-} from 'cockatiel';
 import { StatementError, type Operation, type Runner } from './connection.js';
 
 /** Operations in a row that got no answer: then the database counts as away. */
 const FAILURES = 5;
 
-/** Milliseconds without asking the database, at first and at most. Drawn around these, so that nodes do not ask together. */
+/** Milliseconds without asking the database, at first and at most: up to so long, so that nodes do not ask together. */
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 1_000;
 
 /** Milliseconds after which another question is put beside one that is not answered, on another connection. */
 const PATIENCE = 500;
-
-type Outcome<R> = { readonly value: R } | { readonly error: unknown; readonly isAway: boolean };
 
 /**
  * Keeps a database that is away from holding every request for its whole deadline: after some operations in a row that
@@ -28,15 +18,13 @@ type Outcome<R> = { readonly value: R } | { readonly error: unknown; readonly is
  */
 export class BreakingRunner implements Runner {
   readonly #runner: Runner;
-  /** When the database answered last, on the monotonic clock. */
+  #failures = 0;
+  /** When the database answered last. All times are of the monotonic clock: the other one may be set back by an hour. */
   #answeredAt = -Infinity;
-  readonly #breaker = circuitBreaker(
-    handleWhenResult((outcome) => isAway(outcome as Outcome<unknown>)),
-    {
-      halfOpenAfter: new ExponentialBackoff({ initialDelay: FIRST_PAUSE, maxDelay: LONGEST_PAUSE }),
-      breaker: new ConsecutiveBreaker(FAILURES),
-    },
-  );
+  /** It is open, and nobody asks before this. */
+  #openUntil: number | undefined;
+  #pause = FIRST_PAUSE;
+  #isAsking = false;
 
   constructor(runner: Runner) {
     this.#runner = runner;
@@ -48,46 +36,54 @@ export class BreakingRunner implements Runner {
 
   async run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
     const deadline = performance.now() + milliseconds;
-    if (this.#breaker.state !== CircuitState.Closed) await this.#askWhetherBack(deadline);
-    return this.#broken(() => this.#runner.run(operation, Math.max(1, deadline - performance.now())));
+    if (this.#openUntil !== undefined) await this.#askWhetherBack(deadline);
+    const began = performance.now();
+    try {
+      const result = await this.#runner.run(operation, Math.max(1, deadline - began));
+      this.#answered();
+      return result;
+    } catch (error) {
+      if (!isSilence(error)) this.#answered();
+      // Where others were answered meanwhile, this one's connection is dead, or it waits for a lock.
+      else if (!error.isStarved && this.#answeredAt < began) this.#failed();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
     await this.#runner.close?.();
   }
 
+  #answered(): void {
+    this.#answeredAt = performance.now();
+    this.#failures = 0;
+    this.#openUntil = undefined;
+    this.#pause = FIRST_PAUSE;
+  }
+
+  #failed(): void {
+    this.#failures += 1;
+    if (this.#failures >= FAILURES && this.#openUntil === undefined) this.#open();
+  }
+
+  #open(): void {
+    this.#openUntil = performance.now() + this.#pause * (0.5 + Math.random() / 2);
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
+  }
+
   async #askWhetherBack(deadline: number): Promise<void> {
-    // The breaker lets all who come meanwhile wait for the one who asks; of a database that is silent that is too long.
-    if (this.#breaker.state === CircuitState.HalfOpen) throw isBroken();
+    if (this.#isAsking || performance.now() < this.#openUntil!) throw new StatementError('unsent', 'breaker');
+    this.#isAsking = true;
     try {
-      await this.#broken(() => this.#ping(deadline));
-    } catch {
-      throw isBroken();
-    }
-  }
-
-  /** Runs something under the breaker, and counts its outcome. */
-  async #broken<R>(work: () => Promise<R>): Promise<R> {
-    let outcome: Outcome<R>;
-    try {
-      outcome = await this.#breaker.execute(() => this.#outcomeOf(work()));
+      await this.#ping(deadline);
+      this.#answered();
     } catch (error) {
-      throw error instanceof BrokenCircuitError ? isBroken() : error;
-    }
-    if ('error' in outcome) throw outcome.error;
-    return outcome.value;
-  }
-
-  async #outcomeOf<R>(work: Promise<R>): Promise<Outcome<R>> {
-    const began = performance.now();
-    try {
-      const value = await work;
-      this.#answeredAt = performance.now();
-      return { value };
-    } catch (error) {
-      if (!isSilence(error)) this.#answeredAt = performance.now();
-      // Others were answered meanwhile: this one's connection is dead, or it waits for a lock.
-      return { error, isAway: isSilence(error) && !isStarved(error) && this.#answeredAt < began };
+      // A pool that the application has in use says nothing: then each finds out for itself.
+      if (!isSilence(error) || error.isStarved) return this.#answered();
+      this.#open();
+      throw new StatementError('unsent', 'breaker');
+    } finally {
+      this.#isAsking = false;
     }
   }
 
@@ -106,19 +102,7 @@ export class BreakingRunner implements Runner {
   }
 }
 
-function isAway(outcome: Outcome<unknown>): boolean {
-  return 'error' in outcome && outcome.isAway;
-}
-
 /** Whether a failure is none that the database has answered. */
-function isSilence(error: unknown): boolean {
+function isSilence(error: unknown): error is StatementError {
   return error instanceof StatementError && (error.failure === 'unsent' || error.failure === 'lost');
-}
-
-function isStarved(error: unknown): boolean {
-  return error instanceof StatementError && error.isStarved;
-}
-
-function isBroken(): StatementError {
-  return new StatementError('unsent', 'breaker');
 }
