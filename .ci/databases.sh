@@ -5,9 +5,11 @@ cd "$(dirname "$0")/.."
 
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
-if ! { command -v mariadbd && PATH="$PATH:/usr/sbin" command -v pgbouncer && has_postgres; } >/dev/null; then
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
+
+if ! { command -v mariadbd && PATH="$PATH:/usr/sbin" command -v pgbouncer && has_postgres && has_faketime; } >/dev/null; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo 'Install MariaDB (mariadbd), PgBouncer and PostgreSQL: only root on Debian or Ubuntu can have it done here.' >&2
+    echo 'Install MariaDB (mariadbd), PgBouncer, PostgreSQL and libfaketime: only root on Debian or Ubuntu can have it done here.' >&2
     exit 1
   fi
   # The packages would start servers, which nobody here uses and which would stay.
@@ -19,7 +21,7 @@ if ! { command -v mariadbd && PATH="$PATH:/usr/sbin" command -v pgbouncer && has
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends mariadb-server pgbouncer postgresql >/dev/null
+  apt-get install -y -qq --no-install-recommends mariadb-server pgbouncer postgresql libfaketime >/dev/null
 fi
 mariadbd --version
 

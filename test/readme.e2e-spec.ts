@@ -483,6 +483,7 @@ describe('the documents', () => {
     'docs/cache.md',
     'docs/contract.md',
     'docs/databases.md',
+    'docs/outages.md',
     'docs/scaling.md',
     'docs/your-own-store.md',
   ];

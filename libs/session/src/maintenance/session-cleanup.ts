@@ -63,7 +63,8 @@ export class SessionCleanup {
         done = count < limit;
         if (done) break;
         limit = this.#nextLimit(limit, performance.now() - asked);
-        await delay(PAUSE, undefined, { ref: false });
+        // It keeps the process alive: a command on SQLite has nothing else that does, and would end here.
+        await delay(PAUSE);
       }
     } catch (error) {
       if (error instanceof SessionStoreError) {
