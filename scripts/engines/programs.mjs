@@ -39,7 +39,10 @@ export async function postgresPrograms(folder, account) {
   return join(await usableBinaries(folder, account), 'bin');
 }
 
-/** What an engine needs that this machine lacks, as the end of "there is no …"; `undefined` where it has all. */
+/**
+ * What an engine needs that this machine lacks, as the end of "there is no …"; `undefined` where it has all.
+ * @param {'postgres' | 'galera' | 'haproxy' | 'pgbouncer'} engine
+ */
 export function missingFor(engine) {
   const lacks = {
     postgres: () => undefined,
