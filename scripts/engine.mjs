@@ -50,8 +50,11 @@ const opened = [];
 const closeAll = async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 };
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.once(signal, () => closeAll().then(() => process.exit(0)));
+const end = async () => {
+  await closeAll();
+  process.exit(0);
+};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => void end());
 
 const begun = Date.now();
 const engine = await open(ENGINES[name].start());

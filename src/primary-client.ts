@@ -1,3 +1,4 @@
+import { callbackify } from 'node:util';
 import pg from 'pg';
 
 /** Milliseconds for one server to say what it is. */
@@ -22,9 +23,8 @@ export function primaryClient(urls: readonly string[]): typeof pg.Client {
     override connect(): Promise<pg.Client>;
     override connect(callback: (error: Error) => void): void;
     override connect(callback?: (error: Error) => void): Promise<pg.Client> | void {
-      const connected = this.#connectToPrimary();
-      if (!callback) return connected;
-      connected.then(() => (callback as () => void)(), callback);
+      if (!callback) return this.#connectToPrimary();
+      callbackify(() => this.#connectToPrimary())(callback);
     }
 
     async #connectToPrimary(): Promise<pg.Client> {
