@@ -27,6 +27,6 @@ const pgbouncer: DatabaseKind = {
   },
 };
 
-describeEngine('a session through PgBouncer in transaction mode on fastify', ['pgbouncer'], () =>
+describeEngine('[pgbouncer] a session through PgBouncer in transaction mode on fastify', ['pgbouncer'], () =>
   describeContract(pgbouncer, 'fastify'),
 );
