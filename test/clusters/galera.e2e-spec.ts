@@ -3,7 +3,7 @@ import { MysqlSessionEntity } from 'nestjs-typeorm-session';
 import { GaleraTrio } from '../../scripts/engines/galera-trio.mjs';
 import { HaProxy } from '../../scripts/engines/haproxy.mjs';
 import type { Platform } from '../support/app.js';
-import { Counter, stopAll, untilTheyCount } from '../support/counters.js';
+import { countWhile, untilTheyCount } from '../support/counters.js';
 import { describeContract } from '../support/describe-contract.js';
 import type { DatabaseKind } from '../support/databases.js';
 import { useDatabase } from '../support/database-lab.js';
@@ -169,20 +169,17 @@ describeEngine('on Galera, each node of the application on a primary of its own,
     it('goes on through HAProxy and on the others when one is killed, and everywhere when it is back', async () => {
       const client = await lab.visitor();
       await lab.value(client, (session) => session.login('Ann'));
-      const counters = [0, 1, 2].map((node) => new Counter(lab, client, node));
-      await untilTheyCount(counters);
-
-      await trio.kill(2);
-      await untilTheyCount([counters[0]!, counters[2]!]);
-      expect(outcomeOf(await lab.act(lab.at(client, 1), (session) => session.userId))).toEqual([
-        503,
-        'SESSION_UNAVAILABLE',
-      ]);
-      expect(await lab.value(lab.at(client, 2), (session) => session.userId)).toBe('Ann');
-      await trio.rejoin(2);
-      await untilTheyCount(counters);
-
-      const { least, most, others } = await stopAll(counters);
+      const { least, most, others } = await countWhile(lab, client, [0, 1, 2], async (counters) => {
+        await trio.kill(2);
+        await untilTheyCount([counters[0]!, counters[2]!]);
+        expect(outcomeOf(await lab.act(lab.at(client, 1), (session) => session.userId))).toEqual([
+          503,
+          'SESSION_UNAVAILABLE',
+        ]);
+        expect(await lab.value(lab.at(client, 2), (session) => session.userId)).toBe('Ann');
+        await trio.rejoin(2);
+        await untilTheyCount(counters);
+      });
       expect(others).toEqual([]);
       const n = (await lab.data(client)).n as number;
       expect(n).toBeGreaterThanOrEqual(least);

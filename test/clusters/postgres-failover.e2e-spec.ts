@@ -5,7 +5,7 @@ import { PostgresTrio } from '../../scripts/engines/postgres-trio.mjs';
 import { primaryClient } from '../../src/primary-client.js';
 import { LabController, Nodes, outcomeOf } from '../support/lab.js';
 import { startApp } from '../support/app.js';
-import { Counter, stopAll, untilTheyCount } from '../support/counters.js';
+import { countWhile, untilTheyCount } from '../support/counters.js';
 import { migrate } from '../support/database.js';
 import { describeEngine } from '../support/engines.js';
 
@@ -43,15 +43,14 @@ describeEngine('[failover] [line 9] when the primary of a PostgreSQL with standb
   });
 
   /** A visitor who counts on both nodes, with what happens meanwhile. Nothing acknowledged is lost, nothing done twice. */
-  async function countWhile(happening: () => Promise<void>): Promise<void> {
+  async function countAll(happening: () => Promise<void>): Promise<void> {
     const client = await lab.visitor({ cart: ['tea'] });
     await lab.value(client, (session) => session.login('Ann', { keep: ['cart'] }));
-    const counters = [0, 1].map((node) => new Counter(lab, client, node));
-    await untilTheyCount(counters);
-    await happening();
-    // What is counted where nobody looks any more has to be more than what was under way.
-    await untilTheyCount(counters, 50);
-    const { least, most, others } = await stopAll(counters);
+    const { least, most, others } = await countWhile(lab, client, [0, 1], async (counters) => {
+      await happening();
+      // What is counted where nobody looks any more has to be more than what was under way.
+      await untilTheyCount(counters, 50);
+    });
     expect(others).toEqual([]);
     for (const node of [0, 1]) {
       const seen = await lab.value(lab.at(client, node), (session) => [session.userId, session.get('cart')]);
@@ -63,7 +62,7 @@ describeEngine('[failover] [line 9] when the primary of a PostgreSQL with standb
   }
 
   it('crashes and a standby is promoted, both nodes go on with it and nobody is signed out', async () => {
-    await countWhile(async () => {
+    await countAll(async () => {
       const old = trio.primary;
       await trio.kill(old);
       await trio.failover();
@@ -92,7 +91,7 @@ describeEngine('[failover] [line 9] when the primary of a PostgreSQL with standb
   it('hangs and comes back after another was promoted, its writes are acknowledged nowhere', async () => {
     const down = ([1, 2, 3] as const).find((node) => node !== trio.primary)!;
     await trio.rejoin(down);
-    await countWhile(async () => {
+    await countAll(async () => {
       const old = trio.primary;
       trio.freeze(old);
       await trio.failover();

@@ -42,15 +42,38 @@ export class Counter {
   }
 }
 
+/** Milliseconds for a node to count again once its database is back. */
+const PATIENCE = 20_000;
+
 /** Waits until each of them has counted again, so many times. */
 export async function untilTheyCount(counters: readonly Counter[], times = 1): Promise<void> {
   const before = counters.map(({ counts }) => counts.acknowledged);
-  while (!counters.every(({ counts }, index) => counts.acknowledged >= before[index]! + times)) await delay(20);
+  const deadline = Date.now() + PATIENCE;
+  while (!counters.every(({ counts }, index) => counts.acknowledged >= before[index]! + times)) {
+    if (Date.now() > deadline)
+      throw new Error(`they do not count: ${JSON.stringify(counters.map((each) => each.counts))}`);
+    await delay(20);
+  }
 }
 
-/** Stops them. The value that they have counted to lies between these two, or something was lost or done twice. */
-export async function stopAll(counters: readonly Counter[]) {
-  const counts = await Promise.all(counters.map((counter) => counter.stop()));
+/**
+ * Lets a visitor count at each of these nodes while something happens. The value that they have counted to lies between
+ * `least` and `most`, or something was lost or done twice.
+ */
+export async function countWhile(
+  lab: Nodes,
+  visitor: Client,
+  nodes: readonly number[],
+  happening: (counters: readonly Counter[]) => Promise<void>,
+) {
+  const counters = nodes.map((node) => new Counter(lab, visitor, node));
+  let counts: Counts[];
+  try {
+    await untilTheyCount(counters);
+    await happening(counters);
+  } finally {
+    counts = await Promise.all(counters.map((counter) => counter.stop()));
+  }
   const sum = (of: 'acknowledged' | 'unknown') => counts.reduce((total, each) => total + each[of], 0);
   const least = sum('acknowledged');
   return { least, most: least + sum('unknown'), others: counts.flatMap(({ others }) => others) };
