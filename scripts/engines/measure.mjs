@@ -179,4 +179,6 @@ function post(url, body, cookie) {
   return fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
-const since = (begun) => Math.round(performance.now() - begun);
+function since(begun) {
+  return Math.round(performance.now() - begun);
+}

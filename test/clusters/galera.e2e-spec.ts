@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { MysqlSessionEntity } from 'nestjs-typeorm-session';
 import { GaleraTrio } from '../../scripts/engines/galera-trio.mjs';
 import { HaProxy } from '../../scripts/engines/haproxy.mjs';
-import type { Platform } from '../support/app.js';
+import { startApp, type Platform } from '../support/app.js';
 import { countWhile, untilTheyCount } from '../support/counters.js';
 import { describeContract } from '../support/describe-contract.js';
 import type { DatabaseKind } from '../support/databases.js';
 import { useDatabase } from '../support/database-lab.js';
 import { describeEngine } from '../support/engines.js';
-import { barrier, GONE, outcomeOf, REPLACED, tally, times } from '../support/lab.js';
+import { barrier, GONE, LabController, outcomeOf, REPLACED, tally, times } from '../support/lab.js';
 
 describeEngine('on Galera, each node of the application on a primary of its own,', ['galera', 'haproxy'], () => {
   let trio: GaleraTrio;
@@ -184,6 +184,43 @@ describeEngine('on Galera, each node of the application on a primary of its own,
       const n = (await lab.data(client)).n as number;
       expect(n).toBeGreaterThanOrEqual(least);
       expect(n).toBeLessThanOrEqual(most);
+    });
+
+    it("comes back under TypeORM's replication when its master does, where the options say so", async () => {
+      const database = new URL((lab.database.others![0] as { url: string }).url).pathname;
+      const [master, slave] = [2, 3].map((node) => ({
+        url: Object.assign(new URL(trio.url(node as 2 | 3)), { pathname: database }).href,
+      }));
+      const app = await startApp({
+        platform: 'express',
+        controllers: [LabController],
+        session: { entity: MysqlSessionEntity },
+        typeorm: {
+          type: 'mariadb',
+          connectTimeout: 2000,
+          replication: {
+            master: master!,
+            slaves: [slave!],
+            canRetry: true,
+            removeNodeErrorCount: 3,
+            restoreNodeTimeout: 1000,
+          },
+        },
+      });
+      try {
+        const client = (await lab.visitor({ cart: ['tea'] })).at(app.url);
+        const cart = () => lab.act(client, (session) => session.get('cart'));
+        expect((await cart()).status).toBe(200);
+        await trio.kill(2);
+        // More often than it takes to give the master up.
+        for (let attempt = 0; attempt < 6; attempt++) expect((await cart()).status).toBe(503);
+        await trio.rejoin(2);
+        let reply = await cart();
+        for (const deadline = Date.now() + 5000; reply.status === 503 && Date.now() < deadline;) reply = await cart();
+        expect([outcomeOf(reply), reply.body.value]).toEqual([[200, undefined], ['tea']]);
+      } finally {
+        await app.close();
+      }
     });
 
     it('is 503 without the quorum, never 401, and heals when there is one', async () => {
