@@ -40,9 +40,10 @@ export class HaProxy {
     [this.port] = await reservePorts(1);
     const healthPort = await this.#startHealth();
     const path = join(this.#group.folder, 'haproxy.cfg');
-    this.#group.writeFile(path, configuration(this.port, healthPort, this.#engine.ports));
+    const socket = join(this.#group.folder, 'socket');
+    this.#group.writeFile(path, configuration(this.port, socket, healthPort, this.#engine.ports));
     const server = this.#group.spawn('haproxy', program, ['-db', '-f', path]);
-    await server.ready(() => answers(this.port, this.#engine.kind));
+    await server.ready(() => hasLooked(socket));
   }
 
   /** As that of the engine, but for the port. */
@@ -80,9 +81,10 @@ export class HaProxy {
  * pools of the application make new ones, to another. A connection is given to a server at once or not at all: what waits
  * in HAProxy counts against the application's time limit on connecting.
  */
-const configuration = (port, healthPort, ports) => `
+const configuration = (port, socket, healthPort, ports) => `
 global
   maxconn 2000
+  stats socket ${socket} mode 600
 defaults
   mode tcp
   timeout connect 1s
@@ -102,19 +104,29 @@ listen database
 ${ports.map((serverPort, index) => `  server ${index + 1} 127.0.0.1:${serverPort} check`).join('\n')}
 `;
 
-/** Asks a PostgreSQL whether it does TLS, as its clients may before anything else. */
-const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+/**
+ * Whether it knows its servers by now, and one of them serves: until it has looked, it takes all for good.
+ * @see https://docs.haproxy.org/2.6/management.html#9.1 the fields of its statistics
+ */
+async function hasLooked(socket) {
+  const lines = (await ask(socket, 'show stat -1 4 -1')).trim().split('\n');
+  const names = lines[0].split(',');
+  const servers = lines.slice(1).map((line) => {
+    const fields = line.split(',');
+    return { status: fields[names.indexOf('status')], check: fields[names.indexOf('check_status')] };
+  });
+  // "UP 1/2" is on its way down, and `INI` has not been looked at.
+  const isKnown = ({ status, check }) => ['UP', 'DOWN'].includes(status) && !['', 'INI'].includes(check);
+  return servers.length > 0 && servers.every(isKnown) && servers.some(({ status }) => status === 'UP');
+}
 
-/** Whether a database answers behind the port: the proxy itself takes any connection, and closes it where nobody serves. */
-function answers(port, kind) {
+function ask(socket, command) {
   return new Promise((resolve) => {
-    const connection = connect(port, '127.0.0.1');
-    const settle = (answer) => {
-      connection.destroy();
-      resolve(answer);
-    };
-    if (kind === 'postgres') connection.once('connect', () => connection.write(sslRequest));
-    connection.once('data', () => settle(true));
-    for (const end of ['error', 'close']) connection.once(end, () => settle(false));
+    let text = '';
+    const connection = connect(socket);
+    connection.setEncoding('utf8').on('data', (part) => (text += part));
+    connection.once('connect', () => connection.write(`${command}\n`));
+    // What is not there yet has nothing to say.
+    for (const end of ['error', 'close']) connection.once(end, () => resolve(text));
   });
 }
