@@ -3,6 +3,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { SessionModule } from 'nestjs-typeorm-session';
 import { databaseOptions } from './database.js';
+import { GracefulShutdown } from './graceful-shutdown.js';
 import { HealthController } from './health.controller.js';
 import { sessionOptions } from './session.js';
 import { ShopModule } from './shop/shop.module.js';
@@ -19,6 +20,6 @@ import { ShopModule } from './shop/shop.module.js';
     SessionModule.forRootAsync({ guardAll: true, useFactory: () => sessionOptions() }),
     ShopModule,
   ],
-  controllers: [HealthController],
+  controllers: [HealthController, GracefulShutdown],
 })
 export class AppModule {}

@@ -18,6 +18,9 @@ const PRODUCTS = [
   { sku: 'sencha', name: 'Sencha', about: 'Steamed green tea from Uji.' },
 ];
 
+/** Which process of a cluster answers. */
+const NODE = process.env.NODE_NAME ?? `process ${process.pid}`;
+
 export function renderPage(page: Page): string {
   return html`<!doctype html>
     <html lang="en">
@@ -49,9 +52,7 @@ export function renderPage(page: Page): string {
             ${cart(page.cart)}
           </section>
         </main>
-        <footer>
-          ${page.sessionId ? `Session ${page.sessionId}` : 'No session'}, served by process ${process.pid}
-        </footer>
+        <footer>${page.sessionId ? `Session ${page.sessionId}` : 'No session'}, served by ${NODE}</footer>
       </body>
     </html>`.markup;
 }
