@@ -35,7 +35,7 @@ const ring = (name, { rings: inner, packages = [], node = false }) => [
 module.exports = {
   forbidden: [
     ...ring('core', { rings: [], packages: ['^(node:)?crypto$'] }),
-    ...ring('storage', { rings: ['core'], packages: ['^node_modules/(typeorm|lru-cache|cockatiel)/'], node: true }),
+    ...ring('storage', { rings: ['core'], packages: ['^node_modules/(typeorm|lru-cache)/'], node: true }),
     ...ring('http', { rings: ['core'], node: true }),
     ...ring('maintenance', { rings: ['core'], node: true }),
     ...ring('command', {
