@@ -3,7 +3,7 @@
 // tokens out of a seed.
 //
 //   npm run scale                          10 thousand, 1 million and 10 million rows: a quarter of an hour, 40 GB of disk
-//   npm run scale -- --quick               10 thousand and 200 thousand: under a minute
+//   npm run scale -- --quick               10 thousand and 200 thousand: a minute on a quiet machine
 //   npm run scale -- --touch               what touches and writes cost, by index and fill-factor, instead
 //   npm run scale -- --json FILE           and stores the result
 //   npm run scale -- --docs                writes the tables of docs/scaling.md from docs/results, and measures nothing
