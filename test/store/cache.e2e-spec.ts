@@ -84,8 +84,15 @@ describe('[cache] on PostgreSQL', () => {
       for (let round = 0; round < 20; round++) {
         const ref = await lab.cached(here);
         expect(['deleted', 'applied']).toContain((await end(there.store, ref)).status);
-        await delay(BOUND);
-        expect(await here.find(ref)).not.toEqual({ n: 1 });
+        const start = performance.now();
+        let served = start;
+        // Without a pause: what nobody asks for is not kept up.
+        while (performance.now() - start < BOUND + 50) {
+          const at = performance.now();
+          if (((await here.find(ref)) as { n?: number } | undefined)?.n === 1) served = at;
+          await delay(2);
+        }
+        expect(served - start).toBeLessThan(BOUND);
       }
     });
 
