@@ -63,7 +63,8 @@ export class ApplicationCluster {
     const platform = this.#platforms[(number - 1) % this.#platforms.length];
     const child = spawn(process.execPath, ['--import', './scripts/exit-with-parent.mjs', 'dist/src/main.js'], {
       cwd: root,
-      env: { ...this.#env, NODE_NAME: name, PLATFORM: platform },
+      // PGAPPNAME: the database's list of connections says whose they are.
+      env: { ...this.#env, NODE_NAME: name, PGAPPNAME: name, PLATFORM: platform },
       // Out of our process group: a Ctrl-C reaches it through us.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -152,7 +152,7 @@ describeEngine('on Galera, each node of the application on a primary of its own,
   });
 
   // Last: it kills nodes, and brings them back.
-  describe('[galera] [line 9] when nodes die', () => {
+  describe('[line 9] when nodes die', () => {
     let proxy: HaProxy;
     beforeAll(async () => {
       proxy = await HaProxy.start(trio);

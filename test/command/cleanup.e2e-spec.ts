@@ -51,7 +51,7 @@ afterEach(() => {
 
 for (const kind of DATABASES.filter(({ nodes }) => nodes > 1)) {
   if (kind.missing) console.warn(`${kind.name}: skipped, as there is ${kind.missing}`);
-  (kind.missing ? describe.skip : describe)(`[clean-up command] the sessions in ${kind.name}`, () => {
+  (kind.missing ? describe.skip : describe)(`the sessions in ${kind.name}`, () => {
     let open: StoreOn;
     let dataSource: object;
 
@@ -67,7 +67,7 @@ for (const kind of DATABASES.filter(({ nodes }) => nodes > 1)) {
 
     const cleanUp = (...more: string[]) => command(['cleanup', '--data-source', DATA_SOURCE, ...more], dataSource);
 
-    it('are deleted where they have expired, and no others', async () => {
+    it('[clean-up command] are deleted where they have expired, and no others', async () => {
       await open.create(25, 1);
       const [live] = await open.create(1);
       const { code, output, errors } = await cleanUp('--batch-size', '10').ended;
@@ -89,7 +89,7 @@ for (const kind of DATABASES.filter(({ nodes }) => nodes > 1)) {
       expect(await open.count()).toBe(0);
     }, 60_000);
 
-    it('[clean-up shared] are left in order by one that is killed, and the next goes on', async () => {
+    it('are left in order by one that is killed, and the next goes on', async () => {
       await open.create(800, 1);
       const live = await open.create(20);
       const { child, ended } = cleanUp('--batch-size', '4');
@@ -107,7 +107,7 @@ for (const kind of DATABASES.filter(({ nodes }) => nodes > 1)) {
       expect(found.map(({ status }) => status)).toEqual(Array(20).fill('live'));
     }, 60_000);
 
-    it('are left alone after the batch at hand when it is told to stop', async () => {
+    it('[clean-up command] are left alone after the batch at hand when it is told to stop', async () => {
       await open.create(800, 1);
       const { child, ended } = cleanUp('--batch-size', '4');
       await eventually(async () => (await open.count()) < 790, 30_000);
@@ -120,7 +120,7 @@ for (const kind of DATABASES.filter(({ nodes }) => nodes > 1)) {
   });
 }
 
-describe('[clean-up command] what cannot work', () => {
+describe('what the command cannot do', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'session-command-'));

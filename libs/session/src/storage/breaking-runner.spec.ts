@@ -42,6 +42,16 @@ describe('[breaker] a database that answers nobody', () => {
     expect(database.asked).toBe(5);
   });
 
+  it('is left alone again after each question', async () => {
+    const { database, askMany } = open();
+    database.answer = refuses;
+    await askMany(5);
+    await delay(300);
+    await askMany(4);
+    // The five, and one question.
+    expect(database.asked).toBe(6);
+  });
+
   it('is asked by one alone whether it is back, and by all when it is', async () => {
     const { database, ask, askMany } = open();
     database.answer = refuses;
