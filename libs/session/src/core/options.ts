@@ -33,7 +33,7 @@ export interface SessionCookieOptions {
 export interface SessionCleanupOptions {
   /** Between two runs of one node. Default: 10 minutes. */
   interval?: Duration;
-  /** Rows per DELETE. Default: 1000. */
+  /** Rows per DELETE; while there are more, up to ten times as many in DELETEs that are quick. Default: 1000. */
   batchSize?: number;
 }
 
