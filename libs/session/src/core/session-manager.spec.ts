@@ -35,7 +35,7 @@ function managerOf(find: (hashes: readonly Buffer[]) => Promise<Found[]>) {
     emit: (event) => events.push(event),
     report: (error) => reports.push(error),
   };
-  return { manager: new SessionManager(context), events, reports };
+  return { manager: new SessionManager(context), context, events, reports };
 }
 
 describe('SessionManager.open', () => {
@@ -51,6 +51,21 @@ describe('SessionManager.open', () => {
     const opened = await manager.open(['a', 'b'], true);
     expect(asked).toEqual([[hashToken('a'), hashToken('b')]]);
     expect([opened.id, opened.isNew, opened.get('a')]).toEqual(['id of b', false, 1]);
+  });
+
+  it('answers at once what the store remembers, and has it judged like anything that was loaded', async () => {
+    const { manager, context, events } = managerOf(async () => []);
+    const remembered = new Map([
+      ['a', session('a')],
+      ['odd', session('odd', deepWithProto)],
+    ]);
+    const byHash = new Map([...remembered].map(([token, found]) => [hashToken(token).toString('hex'), found]));
+    context.store.peek = (hash) => byHash.get(hash.toString('hex'));
+    expect((manager.open(['a'], true) as RequestSession).get('a')).toBe(1);
+    expect((manager.open(['odd'], true) as RequestSession).isNew).toBe(true);
+    expect(events).toEqual([{ type: 'unreadable', id: 'id of odd' }]);
+    expect((await manager.open(['b'], true)).isNew).toBe(true);
+    expect((await manager.open(['a', 'b'], true)).isNew).toBe(true);
   });
 
   const deep = 100_000;

@@ -14,14 +14,17 @@ export class SessionManager {
   }
 
   /**
-   * Opens the session of a request. Answers at once, and asks nobody, where there is no token to ask about.
+   * Opens the session of a request. Answers at once, and asks nobody, where there is no token to ask about or the
+   * store remembers its session.
    *
    * @param tokens well-formed, verified, distinct
    * @param cookieSent whether the request had a cookie of our name, whatever it held
    */
   open(tokens: readonly string[], cookieSent: boolean): RequestSession | Promise<RequestSession> {
     if (tokens.length === 0) return this.#session({ status: 'anonymous', cookieSent });
-    return this.#load(tokens);
+    const hashes = tokens.map(hashToken);
+    const remembered = hashes.length === 1 ? this.#context.store.peek?.(hashes[0]!) : undefined;
+    return remembered ? this.#session(this.#resolve([{ status: 'live', session: remembered }])) : this.#load(hashes);
   }
 
   /**
@@ -62,11 +65,11 @@ export class SessionManager {
     return this.#context.toError(describeError('SESSION_FAILED'));
   }
 
-  async #load(tokens: readonly string[]): Promise<RequestSession> {
+  async #load(tokenHashes: readonly Buffer[]): Promise<RequestSession> {
     const { store, toError, emit } = this.#context;
     let found: Found[];
     try {
-      found = await store.find(tokens.map(hashToken));
+      found = await store.find(tokenHashes);
     } catch (error) {
       if (!(error instanceof SessionStoreError)) throw error;
       emit({ type: 'store-failed', operation: 'find', reason: error.reason });

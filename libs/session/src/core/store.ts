@@ -116,6 +116,9 @@ export interface SessionStore {
   /** Looks up all hashes in one statement; unknown, expired and ended ones are left out. */
   find(tokenHashes: readonly Buffer[]): Promise<Found[]>;
 
+  /** The live session that `find` would answer from memory for this one hash. A store without it asks for each. */
+  peek?(tokenHash: Buffer): StoredSession | undefined;
+
   /** The committed value of one key and the row's version, for compare-and-set. Every write but a touch changes the version. */
   read(ref: SessionRef, key: string): Promise<ReadValue | Missed>;
 

@@ -84,6 +84,16 @@ describe('[cache] a read', () => {
     expect(asked.finds).toHaveLength(1);
   });
 
+  it('answers without a promise what it knows, while it hears', async () => {
+    const { told, store, load } = lab();
+    expect(store.peek(REF.tokenHash)).toBeUndefined();
+    await load(live({ n: 1 }));
+    expect(store.peek(REF.tokenHash)).toMatchObject({ id: 'the id', tokenHash: REF.tokenHash, data: '{"n":1}' });
+    expect(store.peek(OTHER)).toBeUndefined();
+    told.isTrusted = false;
+    expect(store.peek(REF.tokenHash)).toBeUndefined();
+  });
+
   it('waits for the same load that is under way, and for no other', async () => {
     const { asked, find } = lab();
     const answers = [find(), find(), find(OTHER)];

@@ -11,6 +11,7 @@ import type {
   Replacement,
   SessionRef,
   SessionStore,
+  StoreHealth,
 } from '../../core/store.js';
 
 /**
@@ -23,6 +24,7 @@ export type OnWrite = (id: string, isToAnnounce: boolean) => void;
 /** A store that tells which sessions are written, whatever became of the write. */
 export class WatchedStore implements SessionStore {
   readonly join?: (manager: object) => JoinedStore;
+  readonly health?: () => Promise<StoreHealth>;
   readonly #inner: SessionStore;
   readonly #onWrite: OnWrite;
 
@@ -30,6 +32,7 @@ export class WatchedStore implements SessionStore {
     this.#inner = inner;
     this.#onWrite = onWrite;
     if (inner.join) this.join = (manager) => inner.join!(manager);
+    if (inner.health) this.health = () => inner.health!();
   }
 
   check(): Promise<void> {
