@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { MysqlSessionEntity } from 'nestjs-typeorm-session';
+import { MysqlSessionEntity, SessionHealthIndicator } from 'nestjs-typeorm-session';
 import { GaleraTrio } from '../../scripts/engines/galera-trio.mjs';
 import { HaProxy } from '../../scripts/engines/haproxy.mjs';
-import { startApp, type Platform } from '../support/app.js';
+import { startApp, type Platform, type TestApp } from '../support/app.js';
 import { countWhile, untilTheyCount } from '../support/counters.js';
 import { describeContract } from '../support/describe-contract.js';
 import type { DatabaseKind } from '../support/databases.js';
 import { useDatabase } from '../support/database-lab.js';
 import { describeEngine } from '../support/engines.js';
+import { eventually } from '../support/eventually.js';
 import { barrier, GONE, LabController, outcomeOf, REPLACED, tally, times } from '../support/lab.js';
+
+const healthOf = ({ app }: TestApp) => app.get(SessionHealthIndicator).isHealthy();
 
 describeEngine('on Galera, each node of the application on a primary of its own,', ['galera', 'haproxy'], () => {
   let trio: GaleraTrio;
@@ -236,8 +239,12 @@ describeEngine('on Galera, each node of the application on a primary of its own,
       }
       const read = await lab.act(alone, (session) => session.get('cart'));
       expect([outcomeOf(read), read.setCookies]).toEqual([[503, 'SESSION_UNAVAILABLE'], []]);
+      // It answers `SELECT 1` all the same, where nothing has to be waited for.
+      const { sessions } = await healthOf(lab.nodes[2]!);
+      expect([sessions.status, typeof sessions.reason]).toEqual(['down', 'string']);
 
       await trio.bootstrap(3);
+      await eventually(async () => (await healthOf(lab.nodes[2]!)).sessions.status === 'up');
       expect(await lab.value(alone, (session) => session.get('cart'))).toEqual(['tea']);
       await lab.value(alone, (session) => session.set('bought', true));
       await trio.rejoin(1);
