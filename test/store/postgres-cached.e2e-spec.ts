@@ -4,7 +4,9 @@ import { cacheByTime } from '../../libs/session/src/storage/create-store.js';
 import { createDatabase } from '../support/database.js';
 import { describeStoreOn } from './support/describe-store.js';
 
-const CACHE = { maxSessions: 1_000, maxBytes: 1_000_000, maxAge: 2_000 };
+/** Milliseconds: long enough for what a test reads twice, short enough to wait for where a row is changed past the store. */
+const MAX_AGE = 50;
+const CACHE = { maxSessions: 1_000, maxBytes: 1_000_000, maxAge: MAX_AGE };
 
 describeStoreOn({
   name: 'PostgreSQL with a cache',
