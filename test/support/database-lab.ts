@@ -55,7 +55,7 @@ export function useDatabase(
           platform,
           controllers: [LabController],
           typeorm: {
-            ...lab.database.typeorm,
+            ...(lab.database.others?.[node - 1] ?? lab.database.typeorm),
             ...entities,
             migrations: [CreateSessions1764000000000],
             migrationsRun: node === 0,

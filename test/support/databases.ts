@@ -8,6 +8,8 @@ import { BETTER_SQLITE3, createSqliteFile, createSqlJs } from './sqlite-database
 /** An empty database for one test file. */
 export interface OpenDatabase {
   readonly typeorm: Partial<TypeOrmModuleOptions>;
+  /** Where each node has a server of its own: what node 2, 3, … says instead. */
+  readonly others?: readonly Partial<TypeOrmModuleOptions>[];
   drop(): Promise<void>;
 }
 
@@ -16,7 +18,7 @@ export interface DatabaseKind {
   readonly name: string;
   readonly entity: Type<SessionColumns>;
   /** How many nodes can share it. */
-  readonly nodes: 1 | 2;
+  readonly nodes: 1 | 2 | 3;
   /** What the data column takes and what is no session's data. */
   readonly garbage: readonly string[];
   /** What is missing for its tests, if anything. */
