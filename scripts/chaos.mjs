@@ -89,11 +89,12 @@ process.exitCode = found.length > 0 ? 1 : 0;
 function chosenFaults() {
   const skipped = skippedFaults(database);
   for (const [name, why] of Object.entries(skipped)) console.log(`${name} is left out: ${why}`);
-  const all = Object.entries({ ...applicationFaults, ...database.faults }).filter(([name]) => !(name in skipped));
+  const possible = Object.entries({ ...applicationFaults, ...database.faults }).filter(([name]) => !(name in skipped));
+  const all = [...possible, ...Object.entries(database.lossy ?? {})];
   const wanted = values.faults?.split(',').filter(Boolean);
   const unknown = wanted?.find((name) => !all.some(([other]) => other === name));
   if (unknown) throw new Error(`there is no fault ${unknown}; there are ${all.map(([name]) => name).join(', ')}`);
-  return Object.fromEntries(wanted ? all.filter(([name]) => wanted.includes(name)) : all);
+  return Object.fromEntries(wanted ? all.filter(([name]) => wanted.includes(name)) : possible);
 }
 
 async function run(faults) {

@@ -32,9 +32,10 @@ export async function campaign(database, { processes, clients, rate, seconds, se
   });
   const harms = new Harms();
   const evidence = [];
-  const onJudged = (found, lineage) => {
+  const onJudged = (found, { name, events }) => {
     harms.merge(found);
-    if (found.total > 0 && evidence.length < EVIDENCE) evidence.push({ found: found.sentences, lineage: lineage.name });
+    if (found.total > 0 && evidence.length < EVIDENCE)
+      evidence.push({ name, found: found.sentences, events: events.slice(-40) });
   };
   const delays = monitorEventLoopDelay();
   delays.enable();

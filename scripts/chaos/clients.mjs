@@ -29,7 +29,7 @@ export class Clients {
 
   /**
    * @param {import('./traffic.mjs').Traffic} traffic
-   * @param {{ clients: number, rate: number, seed: string, onJudged: (harms: any, lineage: Lineage) => void }} options
+   * @param {{ clients: number, rate: number, seed: string, onJudged: (harms: any, lineage: object) => void }} options
    */
   constructor(traffic, { clients, rate, seed, onJudged }) {
     this.#traffic = traffic;
@@ -178,7 +178,8 @@ export class Clients {
     visitor.lineage = undefined;
     if (!lineage.events.some(({ op, outcome }) => op === 'destroy' && outcome === 'ok')) return;
     this.open.splice(this.open.indexOf(lineage), 1);
-    this.#onJudged(lineage.close(), lineage);
+    const { name, events } = lineage;
+    this.#onJudged(lineage.close(), { name, events });
     this.closed.push(lineage);
   }
 

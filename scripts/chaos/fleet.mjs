@@ -118,7 +118,7 @@ export class Member {
     await sleep(100);
     const begin = performance.now();
     const isInTime = await this.#endBy('SIGTERM', SHUTDOWN_DEADLINE);
-    if (!isInTime) this.#fleet.unexpectedExits.push(`process ${this.index} did not end after SIGTERM`);
+    if (!isInTime) this.#fleet.unexpectedExits.push(`process ${this.index} did not end after SIGTERM: ${this.#output}`);
     const took = performance.now() - begin;
     await this.restart(env);
     return took;

@@ -60,5 +60,13 @@ process.on('message', ({ ask }) => {
   const { rss, heapUsed } = process.memoryUsage();
   process.send({ answer: ask, rss, heapUsed, clock: Date.now() }, () => {});
 });
+// Where it does not end, this is why.
+process.once('SIGTERM', () => {
+  const tell = () => {
+    const { totalCount, idleCount, waitingCount } = dataSource.driver.master ?? {};
+    console.error(process.getActiveResourcesInfo().join(' '), { totalCount, idleCount, waitingCount });
+  };
+  setTimeout(tell, 8000).unref();
+});
 process.once('disconnect', () => process.exit());
 process.send({ port: app.getHttpServer().address().port });
