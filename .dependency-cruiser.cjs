@@ -2,6 +2,7 @@
 //
 //   nest -> { http, storage, maintenance } -> core
 //                                 testing -> core
+//   command -> { storage, maintenance } -> core
 //
 // A ring's list names all that it may import; what is not named is refused, packages and Node's modules too. Types count
 // like values. The unit tests beside the sources may use what they need from outside, but keep to the rings.
@@ -9,7 +10,7 @@
 const lib = '^libs/session/src/';
 const inLib = (name) => `${lib}${name}/`;
 const unitTest = '\\.spec\\.ts$';
-const rings = ['core', 'storage', 'http', 'maintenance', 'nest', 'testing'];
+const rings = ['core', 'storage', 'http', 'maintenance', 'nest', 'testing', 'command'];
 
 const ring = (name, { rings: inner, packages = [], node = false }) => [
   {
@@ -34,9 +35,18 @@ const ring = (name, { rings: inner, packages = [], node = false }) => [
 module.exports = {
   forbidden: [
     ...ring('core', { rings: [], packages: ['^(node:)?crypto$'] }),
-    ...ring('storage', { rings: ['core'], packages: ['^node_modules/typeorm/'], node: true }),
+    ...ring('storage', {
+      rings: ['core'],
+      packages: ['^node_modules/typeorm/', '^node_modules/cockatiel/'],
+      node: true,
+    }),
     ...ring('http', { rings: ['core'], node: true }),
     ...ring('maintenance', { rings: ['core'], node: true }),
+    ...ring('command', {
+      rings: ['core', 'storage', 'maintenance'],
+      packages: ['^node_modules/typeorm/'],
+      node: true,
+    }),
     ...ring('testing', { rings: ['core'], packages: ['^node_modules/fast-check/'], node: true }),
     {
       name: 'testing-is-for-tests',
@@ -45,6 +55,13 @@ module.exports = {
       severity: 'error',
       from: { path: lib, pathNot: inLib('testing') },
       to: { path: inLib('testing') },
+    },
+    {
+      name: 'command-is-a-program',
+      comment: 'command/ is what npx runs; importing it would run it',
+      severity: 'error',
+      from: { path: lib, pathNot: inLib('command') },
+      to: { path: inLib('command') },
     },
     {
       name: 'index-is-the-outside',

@@ -7,9 +7,11 @@ has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 has_galera() { [ -e /usr/lib/galera/libgalera_smm.so ]; }
 has() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
 
-if ! { has mariadbd && has haproxy && has pgbouncer && has_galera && has_postgres; }; then
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
+
+if ! { has mariadbd && has haproxy && has pgbouncer && has_galera && has_postgres && has_faketime >/dev/null; }; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo 'Install MariaDB with Galera, PostgreSQL, HAProxy and PgBouncer: only root on Debian or Ubuntu can have it done here.' >&2
+    echo 'Install MariaDB with Galera, PostgreSQL, HAProxy, PgBouncer and libfaketime: only root on Debian or Ubuntu can have it done here.' >&2
     exit 1
   fi
   # The packages would start servers, which nobody here uses and which would stay.
@@ -21,7 +23,7 @@ if ! { has mariadbd && has haproxy && has pgbouncer && has_galera && has_postgre
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends mariadb-server galera-4 postgresql haproxy pgbouncer >/dev/null
+  apt-get install -y -qq --no-install-recommends mariadb-server galera-4 postgresql haproxy pgbouncer libfaketime >/dev/null
 fi
 mariadbd --version
 

@@ -28,6 +28,7 @@ function checkContents(files) {
     'dist/esm/index.js',
     'dist/cjs/index.js',
     'dist/cjs/package.json',
+    'dist/esm/command/main.js',
   ];
   const missing = wanted.filter((name) => !files.includes(`package/${name}`));
   if (missing.length > 0) throw new Error(`the package lacks ${missing.join(', ')}`);

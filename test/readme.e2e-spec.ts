@@ -470,6 +470,7 @@ describe('the documents', () => {
     'docs/README.md',
     'docs/contract.md',
     'docs/databases.md',
+    'docs/outages.md',
     'docs/your-own-store.md',
   ];
 

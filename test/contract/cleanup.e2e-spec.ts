@@ -5,6 +5,7 @@ import { Session, SessionCleanupService } from 'nestjs-typeorm-session';
 import pg from 'pg';
 import { PLATFORMS, startApp, type TestApp } from '../support/app.js';
 import { createDatabase, migrate, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { startPostgresProxy, type PostgresProxy } from '../support/postgres-proxy.js';
 
 @Controller()
@@ -194,11 +195,3 @@ describe.each(PLATFORMS)('the clean-up on %s', (platform) => {
     expect(registry.getIntervals()).toEqual([]);
   });
 });
-
-async function eventually(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 4000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error('it did not happen within 4 seconds');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

@@ -30,6 +30,7 @@ export type {
   SessionRef,
   SessionStore,
   StoredSession,
+  StoreHealth,
   TransactionEnd,
 } from './core/store.js';
 export type { CleanupResult } from './maintenance/session-cleanup.js';
@@ -47,6 +48,7 @@ export {
 } from './nest/session.decorator.js';
 export { SessionException } from './nest/session.exception.js';
 export { SessionGuard } from './nest/session.guard.js';
+export { SessionHealthIndicator, type SessionHealthResult } from './nest/session-health.indicator.js';
 export type { RequireSessionOptions } from './nest/session.metadata.js';
 export { SessionModule } from './nest/session.module.js';
 export type {

@@ -87,6 +87,9 @@ export type AtomicOutcome =
 /** The committed JSON text of one key, and the version of the row that had it. */
 export type ReadValue = { readonly status: 'read'; readonly value: string | undefined; readonly version: number };
 
+/** Whether sessions can be read and written. `reason`: an SQLSTATE, an errno, `deadline`, or what is wrong in a word or two. */
+export type StoreHealth = { readonly status: 'up' } | { readonly status: 'down'; readonly reason: string };
+
 /** How a transaction of the application ended. */
 export type TransactionEnd = 'committed' | 'rolledBack' | 'unknown';
 
@@ -145,6 +148,12 @@ export interface SessionStore {
    * @throws SessionJoinError where the manager has no transaction of this store's database.
    */
   join?(manager: object): JoinedStore;
+
+  /**
+   * Whether sessions can be read and written at this moment, without writing one. Never throws. Default: a look-up of a
+   * token that does not exist.
+   */
+  health?(): Promise<StoreHealth>;
 
   /** Gives back what the store opened for itself. */
   close?(): Promise<void>;

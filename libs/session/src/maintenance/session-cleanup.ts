@@ -55,7 +55,8 @@ export class SessionCleanup {
         deleted += count;
         done = count < this.#batchSize;
         if (done) break;
-        await delay(PAUSE, undefined, { ref: false });
+        // It keeps the process alive: a command on SQLite has nothing else that does, and would end here.
+        await delay(PAUSE);
       }
     } catch (error) {
       if (error instanceof SessionStoreError) {

@@ -24,6 +24,7 @@ import { registerApplication } from './open-session.js';
 import { RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
 import { SessionCleanupService } from './session-cleanup.service.js';
+import { SessionHealthIndicator } from './session-health.indicator.js';
 import { SessionException } from './session.exception.js';
 import { SessionGuard } from './session.guard.js';
 import {
@@ -111,9 +112,17 @@ function assemble(
       SessionService,
       CurrentSession,
       SessionCleanupService,
+      SessionHealthIndicator,
       ...(fixed.guardAll ? [{ provide: APP_GUARD, useExisting: SessionGuard }] : []),
     ],
-    exports: [RequestSessions, SessionGuard, SessionService, CurrentSession, SessionCleanupService],
+    exports: [
+      RequestSessions,
+      SessionGuard,
+      SessionService,
+      CurrentSession,
+      SessionCleanupService,
+      SessionHealthIndicator,
+    ],
   };
 }
 

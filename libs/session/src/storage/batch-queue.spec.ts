@@ -125,3 +125,22 @@ describe('[batch] a queue of calls', () => {
     });
   });
 });
+
+describe('[batch] a statement without an answer', () => {
+  it('holds up the others for a moment only', async () => {
+    const { queue, sent } = openQueue({ keyOf: (member) => member });
+    const hanging = queue.add('a', LATER);
+    await turn();
+    const next = [queue.add('b', LATER), queue.add('a', LATER)];
+    await turn();
+    expect(sent.map(({ members }) => members)).toEqual([['a']]);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    // But never what may not be under way twice.
+    expect(sent.map(({ members }) => members)).toEqual([['a'], ['b']]);
+    for (const { answer } of sent) answer();
+    await turn();
+    await turn();
+    sent[2]!.answer();
+    expect(await Promise.all([hanging, ...next])).toEqual(['a', 'b', 'a']);
+  });
+});

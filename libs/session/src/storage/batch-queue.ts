@@ -1,5 +1,8 @@
 import { StatementError } from './connection.js';
 
+/** Milliseconds after which a statement that has no answer holds up no others: its connection may have died in silence. */
+const PATIENCE = 250;
+
 /** What calls that share statements have in common. */
 export interface Batching<M, R> {
   /** Statements that may be under way at once; calls that come meanwhile travel with the next. */
@@ -110,14 +113,21 @@ export class BatchQueue<M, R> {
     const keys = keyOf ? members.map(keyOf) : [];
     for (const key of keys) this.#keysUnderWay.add(key);
     this.#underWay++;
+    let leave = () => {
+      leave = () => {};
+      this.#underWay--;
+      this.#schedule();
+    };
+    const patience = setTimeout(() => leave(), PATIENCE);
     try {
       const answers = await send(members, Math.min(...batch.map(({ deadline }) => deadline)));
       for (const [index, { resolve }] of batch.entries()) resolve(answers[index]);
     } catch (error) {
       for (const waiting of batch) this.#fail(waiting, error);
     } finally {
-      this.#underWay--;
+      clearTimeout(patience);
       for (const key of keys) this.#keysUnderWay.delete(key);
+      leave();
       this.#schedule();
     }
   }

@@ -26,8 +26,10 @@ export type StatementFailure = 'unsent' | 'lost' | 'rolledBack' | 'away' | 'refu
 export class StatementError extends Error {
   constructor(
     readonly failure: StatementFailure,
-    /** SQLSTATE, errno or `deadline`. */
+    /** SQLSTATE, errno, `deadline` or `breaker`. */
     readonly reason: string,
+    /** The wait was for a connection, and the application had all of them in use: that says nothing of the database. */
+    readonly isStarved = false,
   ) {
     super(`${failure} (${reason})`);
     this.name = 'StatementError';

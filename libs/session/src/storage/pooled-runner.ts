@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { BreakingRunner } from './breaking-runner.js';
 import {
   StatementError,
   type Connection,
@@ -26,28 +28,61 @@ export interface DriverPool<C> {
   /** @param destroy closes the connection instead of keeping it. */
   release(client: C, destroy: boolean): void;
   describe(error: unknown): DriverFailure;
+  /** All connections that there may be are in use, so who waits for one waits for the application. */
+  readonly isExhausted: boolean;
   /** Begins a transaction. */
   readonly begin: readonly string[];
 }
 
 /** The way to a database whose driver has a pool. */
-export function connectPool<C>(pool: DriverPool<C>): DialectConnection {
+export function connectPool<C extends object>(pool: DriverPool<C>): DialectConnection {
   return {
-    runner: new PooledRunner(pool),
+    runner: new BreakingRunner(new PooledRunner(pool)),
     join: async (queryRunner) => new PooledConnection(pool, (await queryRunner.connect()) as C, true),
   };
 }
 
+/** Milliseconds before a server that took no connection is asked once more. */
+const RECONNECT_PAUSE = 50;
+
+/** What is known of an attempt that failed. */
+interface Attempt {
+  /** The connection had served before, so it may be as stale as all others that have. */
+  wasKnown: boolean;
+  /** It got a connection, on which the next statement would do better or not. */
+  connection: 'none' | 'sound' | 'useless';
+}
+
 /** Operations on the application's own pool, underneath TypeORM, each under a deadline. */
-export class PooledRunner<C> implements Runner {
+export class PooledRunner<C extends object> implements Runner {
   readonly mayRepeat = true;
   readonly #pool: DriverPool<C>;
+  readonly #known = new WeakSet<C>();
 
   constructor(pool: DriverPool<C>) {
     this.#pool = pool;
   }
 
-  run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
+  /**
+   * What surely did nothing, for a reason that lies with its connection, is done on another: on each that has served
+   * before (after a change of roles they may all lead to a server that only reads), and then once on a new one.
+   */
+  async run<R>(operation: Operation<R>, milliseconds: number): Promise<R> {
+    const deadline = performance.now() + milliseconds;
+    for (let isLast = false; ;) {
+      const attempt: Attempt = { wasKnown: false, connection: 'none' };
+      try {
+        return await this.#attempt(operation, Math.max(1, deadline - performance.now()), attempt);
+      } catch (error) {
+        const pause = attempt.connection === 'none' ? RECONNECT_PAUSE : 0;
+        if (isLast || !mayMove(error, attempt) || performance.now() + pause >= deadline) throw error;
+        isLast = !attempt.wasKnown;
+        if (pause > 0) await delay(pause);
+      }
+    }
+  }
+
+  #attempt<R>(operation: Operation<R>, milliseconds: number, attempt: Attempt): Promise<R> {
     const pool = this.#pool;
     return new Promise((resolve, reject) => {
       let connection: PooledConnection<C> | undefined;
@@ -58,9 +93,10 @@ export class PooledRunner<C> implements Runner {
         if (connection) pool.release(connection.client, destroy);
       };
       const timer = setTimeout(() => {
+        const isStarved = !connection && pool.isExhausted;
         // A connection that still works on a statement nobody waits for must not serve the next one.
         finish(true);
-        reject(new StatementError(connection ? connection.failureAt('lost') : 'unsent', 'deadline'));
+        reject(new StatementError(connection ? connection.failureAt('lost') : 'unsent', 'deadline', isStarved));
       }, milliseconds);
 
       const onConnected = (client: C) => {
@@ -68,6 +104,8 @@ export class PooledRunner<C> implements Runner {
         if (isOver) return pool.release(client, false);
         const opened = new PooledConnection(pool, client);
         connection = opened;
+        attempt.wasKnown = this.#known.has(client);
+        this.#known.add(client);
         operation(opened).then(
           (result) => {
             if (isOver) return;
@@ -76,6 +114,7 @@ export class PooledRunner<C> implements Runner {
           },
           (error: unknown) => {
             if (isOver) return;
+            attempt.connection = opened.isUseless ? 'useless' : 'sound';
             finish(opened.isUseless);
             reject(error);
           },
@@ -89,6 +128,12 @@ export class PooledRunner<C> implements Runner {
       pool.connect().then(onConnected, onRefused);
     });
   }
+}
+
+/** Whether it surely did nothing, and another connection may do better. */
+function mayMove(error: unknown, { connection }: Attempt): boolean {
+  if (!(error instanceof StatementError) || connection === 'sound') return false;
+  return (error.failure === 'unsent' || error.failure === 'away') && error.reason !== 'deadline';
 }
 
 /** A connection that an operation has for itself, or shares with the application's transaction. */

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { SessionConfigError, SessionStoreError, type StoreFailure } from '../core/errors.js';
@@ -15,6 +15,7 @@ import type {
   Replacement,
   SessionRef,
   SessionStore,
+  StoreHealth,
 } from '../core/store.js';
 import { StatementError, type Operation, type Runner, type StatementFailure } from './connection.js';
 import type { DialectConnection, Expiry, Look, SessionDialect, SessionOperations } from './dialects/dialect.js';
@@ -84,6 +85,20 @@ export class TypeOrmSessionStore implements SessionStore {
       await this.#retried(check, performance.now() + CHECK_DEADLINE);
     } catch (error) {
       throw checkError(error, dialect, table.label);
+    }
+  }
+
+  async health(): Promise<StoreHealth> {
+    const examination: Operation<string | undefined> = async (connection) => {
+      await this.#operations.find([randomBytes(32)])(connection);
+      return this.#parts.dialect.readOnlyReason(connection, this.#parts.table);
+    };
+    try {
+      const reason = await this.#repeated(examination, this.#deadline());
+      return reason === undefined ? { status: 'up' } : { status: 'down', reason };
+    } catch (error) {
+      if (!(error instanceof StatementError)) throw error;
+      return { status: 'down', reason: error.reason };
     }
   }
 

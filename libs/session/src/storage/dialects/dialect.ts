@@ -89,6 +89,8 @@ export interface SessionDialect {
   operations(table: SessionTable): SessionOperations;
   /** What the server and the table have to be or to be set to; throws a SessionConfigError that says so. Default: nothing. */
   checkServer?(connection: Connection, table: SessionTable): Promise<void>;
+  /** Why the server takes no writes; `undefined` where it does. Waits for no lock of a row. */
+  readOnlyReason(connection: Connection, table: SessionTable): Promise<string | undefined>;
   problemOf(reason: string): SetupProblem | undefined;
   /** The table of the dialect's entity, for the migration. */
   readonly table: TableOptions;

@@ -39,6 +39,7 @@ export function mysqlFamilyDialect(flavour: MysqlFlavour): SessionDialect {
     connect,
     operations: (table) => mysqlOperations(table, flavour),
     checkServer: (connection, table) => checkServer(connection, table, flavour),
+    readOnlyReason,
     problemOf(errno) {
       const problems = {
         1146: 'no-table',
@@ -398,3 +399,26 @@ export function isAtLeast(version: string, minimum: readonly [number, number, nu
   const difference = numbers.map((number, index) => number - minimum[index]!).find((step) => step !== 0) ?? 0;
   return difference >= 0;
 }
+
+/** SHOW is answered by a Galera node outside the quorum as well, which refuses tables. */
+async function readOnlyReason(connection: Connection): Promise<string | undefined> {
+  const show = async (what: string, names: readonly string[]) => {
+    const list = names.map((name) => `'${name}'`).join(', ');
+    const { rows } = await connection.run({ sql: `SHOW ${what} WHERE Variable_name IN (${list})`, parameters: [] });
+    return new Map(rows.map(([name, value]) => [name, value]));
+  };
+  const variables = await show('VARIABLES', [...READ_ONLY, 'wsrep_on']);
+  // A user with the right privilege may write all the same, to a replica: that is nothing to count on. MariaDB 12 has more
+  // values than ON.
+  const readOnly = READ_ONLY.find((name) => !['OFF', '0', undefined].includes(variables.get(name) ?? undefined));
+  if (readOnly) return readOnly;
+  if (variables.get('wsrep_on') !== 'ON') return undefined;
+  const galera = await show('GLOBAL STATUS', ['wsrep_ready', 'wsrep_local_state']);
+  return galera.get('wsrep_ready') === 'ON' && galera.get('wsrep_local_state') === SYNCED ? undefined : 'galera';
+}
+
+/** Of the server, or of the connection. Each server has some of them. */
+const READ_ONLY = ['read_only', 'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only'];
+
+/** https://galeracluster.com/library/documentation/galera-status-variables.html#wsrep-local-state */
+const SYNCED = '4';

@@ -31,6 +31,14 @@ export const postgresDialect: SessionDialect = {
 
   operations: postgresOperations,
 
+  async readOnlyReason(connection) {
+    const sql =
+      "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' " +
+      "WHEN current_setting('transaction_read_only') = 'on' THEN 'read-only' END";
+    const { rows } = await connection.run({ sql, parameters: [] });
+    return rows[0]?.[0] ?? undefined;
+  },
+
   problemOf(sqlState) {
     const problems = { '42P01': 'no-table', '42703': 'no-column', '42501': 'no-permission' } as const;
     return problems[sqlState as keyof typeof problems];

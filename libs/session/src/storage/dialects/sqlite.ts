@@ -22,6 +22,12 @@ export const sqliteDialect: SessionDialect = {
   operations: sqliteOperations,
   checkServer,
 
+  async readOnlyReason(connection, { name }) {
+    // BEGIN IMMEDIATE would do on a file that can only be read.
+    await connection.run({ sql: `DELETE FROM ${name} WHERE 0`, parameters: [] });
+    return undefined;
+  },
+
   problemOf(reason) {
     const problems = {
       'no such table': 'no-table',

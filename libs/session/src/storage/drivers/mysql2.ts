@@ -6,6 +6,9 @@ import type { DriverFailure, DriverPool } from '../pooled-runner.js';
 /** As much of mysql2 as sessions need: a pool, or the primary's part of a pool cluster. */
 interface MysqlPool {
   getConnection(callback: (error: unknown, client: MysqlClient) => void): void;
+  /** A part of a pool cluster has neither. */
+  on?(event: 'acquire' | 'release', listener: (client: MysqlClient) => void): unknown;
+  readonly config?: { readonly connectionLimit: number };
   /** The older package `mysql` has none. */
   execute?: unknown;
 }
@@ -45,6 +48,7 @@ export class Mysql2Pool implements DriverPool<MysqlClient> {
   readonly begin = ['START TRANSACTION'];
   readonly #pool: MysqlPool;
   readonly #listened = new WeakSet<MysqlClient>();
+  readonly #inUse = new Set<MysqlClient>();
 
   constructor(dataSource: DataSource) {
     const { pool, poolCluster } = dataSource.driver as unknown as MysqlDriver;
@@ -55,6 +59,13 @@ export class Mysql2Pool implements DriverPool<MysqlClient> {
           'connectorPackage: "mysql2" in TypeOrmModule.forRoot().',
       );
     }
+    this.#pool.on?.('acquire', (client) => this.#inUse.add(client));
+    this.#pool.on?.('release', (client) => this.#inUse.delete(client));
+  }
+
+  get isExhausted(): boolean {
+    // 0 is no limit.
+    return this.#inUse.size >= (this.#pool.config?.connectionLimit || Infinity);
   }
 
   async connect(): Promise<MysqlClient> {
@@ -74,8 +85,10 @@ export class Mysql2Pool implements DriverPool<MysqlClient> {
   }
 
   release(client: MysqlClient, destroy: boolean): void {
-    if (destroy) client.destroy();
-    else client.release();
+    if (!destroy) return client.release();
+    // The pool tells nobody.
+    this.#inUse.delete(client);
+    client.destroy();
   }
 
   /** By errno, then by SQLSTATE, then by message. mysql2's `code` has MySQL's names, some of which are wrong for MariaDB. */
@@ -83,13 +96,13 @@ export class Mysql2Pool implements DriverPool<MysqlClient> {
     const { errno, sqlState, code, syscall, message, fatal } = error as Partial<Mysql2Error>;
     if (errno === undefined || sqlState === undefined) {
       // mysql2 says so where the connection had failed before the statement was given to it.
-      const isUnsent = syscall === 'connect' || /closed state/i.test(message ?? '');
+      const isUnsent = syscall === 'connect' || /closed state/i.test(message ?? '') || UNSENT.test(code ?? '');
       return { failure: isUnsent ? 'unsent' : 'lost', reason: code || 'connection', isConnectionUseless: true };
     }
     const isServerWrong = WRONG_SERVER.has(errno);
     const isEnded = sqlState.startsWith('08') || ENDED.has(errno);
     return {
-      failure: isServerWrong ? 'away' : failureOf(errno, sqlState),
+      failure: isServerWrong ? 'away' : failureOf(errno, sqlState, message),
       reason: String(errno),
       isConnectionUseless: fatal === true || isServerWrong || isEnded,
     };
@@ -130,8 +143,11 @@ function resultOf(result: readonly RawRow[] | ResultHeader): StatementResult {
  */
 const WRONG_SERVER = new Set([1047, 1290, 1792, 1836]);
 
-/** The server closes the connection: 1927 (MariaDB) killed, 4031 (MySQL) idle for too long. */
-const ENDED = new Set([1927, 4031]);
+/** mysql2 and its pools say so of a statement that they have not sent. */
+const UNSENT = /^(POOL_|PROTOCOL_ENQUEUE_)/;
+
+/** The connection is over: 1927 (MariaDB) or 3169 (MySQL) killed, 4031 (MySQL) idle for too long, and what proxies say. */
+const ENDED = new Set([1927, 2006, 2013, 3169, 4031]);
 
 /**
  * 1020 changed since it was read, 1205 lock wait timeout, 1412 table changed. 1205 undoes the statement alone; the
@@ -139,8 +155,14 @@ const ENDED = new Set([1927, 4031]);
  */
 const ROLLED_BACK = new Set([1020, 1205, 1412]);
 
-/** 1180 error during COMMIT, and what the server says when it goes away: whether before or after, nobody knows. */
-const LOST = new Set([1180, 1927]);
+/**
+ * 1180 error during COMMIT, and what the server says when it goes away: whether before or after, nobody knows. Nor of 2006
+ * and 2013, which proxies say of a server that went away.
+ */
+const LOST = new Set([1180, 1927, 2006, 2013, 3169]);
+
+/** Galera says what it could not replicate under more than one number. */
+const GALERA = /wsrep/i;
 
 /** Limits of the server (connections, memory, disk, locks) and statements that it has cut short. */
 const AWAY = new Set([
@@ -148,13 +170,13 @@ const AWAY = new Set([
 ]);
 
 /** @see https://mariadb.com/kb/en/mariadb-error-code-reference/ and https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html */
-function failureOf(errno: number, sqlState: string): StatementFailure {
+function failureOf(errno: number, sqlState: string, message = ''): StatementFailure {
   // Before the class 08, which it has as well: a packet that is too large will be too large again.
   if (errno === 1153) return 'refused';
   if (errno === 4031) return 'unsent';
   // 40001: deadlock (1213), or lost to another Galera node. 40000: undone by group replication (3101).
   if (ROLLED_BACK.has(errno) || sqlState === '40001' || sqlState === '40000') return 'rolledBack';
   if (AWAY.has(errno)) return 'away';
-  if (LOST.has(errno) || sqlState.startsWith('08')) return 'lost';
+  if (LOST.has(errno) || sqlState.startsWith('08') || GALERA.test(message)) return 'lost';
   return 'refused';
 }

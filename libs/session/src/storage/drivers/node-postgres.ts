@@ -4,7 +4,9 @@ import type { DriverFailure, DriverPool } from '../pooled-runner.js';
 
 /** As much of node-postgres as sessions need. */
 interface PgPool {
-  readonly options: { readonly connectionTimeoutMillis?: number };
+  readonly options: { readonly connectionTimeoutMillis?: number; readonly max: number };
+  on(event: 'acquire', listener: (client: PgClient) => void): unknown;
+  on(event: 'release', listener: (error: unknown, client: PgClient) => void): unknown;
   connect(): Promise<PgClient>;
 }
 export interface PgClient {
@@ -30,9 +32,16 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   readonly begin = ['BEGIN'];
   readonly #pool: PgPool;
   readonly #listened = new WeakSet<PgClient>();
+  readonly #inUse = new Set<PgClient>();
 
   constructor(dataSource: DataSource) {
     this.#pool = (dataSource.driver as unknown as { master: PgPool }).master;
+    this.#pool.on('acquire', (client) => this.#inUse.add(client));
+    this.#pool.on('release', (_, client) => this.#inUse.delete(client));
+  }
+
+  get isExhausted(): boolean {
+    return this.#inUse.size >= this.#pool.options.max;
   }
 
   /** Our deadline frees a request that waits for a connection, but not the place in the pool that the attempt occupies. */
@@ -58,13 +67,17 @@ export class NodePostgresPool implements DriverPool<PgClient> {
 
   /** By SQLSTATE, then by errno, then by message: some real failures have no code (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
   describe(error: unknown): DriverFailure {
-    const { code = '', message = '', severity = '' } = error as { code?: string; message?: string; severity?: string };
+    const { code = '', message = '', severity = '', syscall } = error as Partial<PgError>;
     if (!SQLSTATE.test(code)) {
       // node-postgres says so where the connection had failed before the statement was written to it.
-      const isUnsent = /not queryable|after calling end|client was closed/i.test(message);
+      const isUnsent = syscall === 'connect' || /not queryable|after calling end|client was closed/i.test(message);
       return { failure: isUnsent ? 'unsent' : 'lost', reason: code || 'connection', isConnectionUseless: true };
     }
-    return { failure: failureOf(code), reason: code, isConnectionUseless: severity === 'FATAL' || isServerWrong(code) };
+    return {
+      failure: failureOf(code),
+      reason: code,
+      isConnectionUseless: isOver(severity, code) || isServerWrong(code),
+    };
   }
 
   /** A connection that dies in use emits `error` besides failing its statement; unheard, that ends the process. */
@@ -75,19 +88,41 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   }
 }
 
-const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** What PostgreSQL, node-postgres and Node throw: none has all of it. */
+interface PgError {
+  readonly code: string;
+  readonly message: string;
+  readonly severity: string;
+  readonly syscall: string;
+}
+
+/** No class begins with E, as errnos do: EPIPE has five letters too. */
+const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
+
+/** The server, or a pooler in front of it, has closed the connection. `severity` is translated where the server is set to. */
+function isOver(severity: string, sqlState: string): boolean {
+  return ['FATAL', 'PANIC'].includes(severity) || ENDED.test(sqlState);
+}
+
+const ENDED = /^(08...|57P0[1-5]|25P0[34])$/;
 
 function failureOf(sqlState: string): StatementFailure {
   // serialization_failure, deadlock_detected, lock_not_available: the transaction was undone.
   if (['40001', '40P01', '55P03'].includes(sqlState)) return 'rolledBack';
-  // The server ends the session; whether before or after the commit, nobody says.
-  if (['57P01', '57P02', '57P05'].includes(sqlState)) return 'lost';
-  // Connection exceptions, insufficient resources, operator intervention (57014: cancelled by a timeout of the server).
-  if (isServerWrong(sqlState) || ['08', '53', '57', '58'].includes(sqlState.slice(0, 2))) return 'away';
-  return 'refused';
+  // cannot_connect_now, too_many_connections, and what the server says of a connection that it does not begin.
+  if (['57P03', '53300', '08001', '08004'].includes(sqlState)) return 'unsent';
+  // The server, or a pooler in front of it, ends the session; whether before or after the commit, nobody says.
+  if (['57P01', '57P02', '57P05', '40003'].includes(sqlState) || sqlState.startsWith('08')) return 'lost';
+  // The transaction that the session had open has timed out. And insufficient resources, operator intervention (57014:
+  // cancelled by a timeout of the server), system errors.
+  if (['25P03', '25P04'].includes(sqlState) || ['53', '57', '58'].includes(sqlState.slice(0, 2))) return 'away';
+  return isServerWrong(sqlState) ? 'away' : 'refused';
 }
 
-/** A standby, or a primary that became one: a connection to it stays useless. */
+/**
+ * A standby, a primary that became one, or a connection that was made while the server only read (25006); a transaction that
+ * somebody has left open and failed (25P02). Such a connection stays useless.
+ */
 function isServerWrong(sqlState: string): boolean {
-  return sqlState === '25006';
+  return sqlState === '25006' || sqlState === '25P02';
 }
