@@ -26,7 +26,7 @@ import { closeConnections } from './race/client.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const DATABASES = ['postgres', 'postgres-failover', 'galera', 'sqlite'];
-const CONTROL_SECONDS = 8;
+const CONTROL_SECONDS = 6;
 
 const { values } = parseArgs({
   allowNegative: true,

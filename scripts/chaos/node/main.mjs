@@ -60,8 +60,11 @@ process.on('message', ({ ask }) => {
   const { rss, heapUsed } = process.memoryUsage();
   process.send({ answer: ask, rss, heapUsed, clock: Date.now() }, () => {});
 });
-// Where it does not end, this is why.
+const server = app.getHttpServer();
 process.once('SIGTERM', () => {
+  // A connection whose last request was under way when the server was closed would be waited for as long as it may rest.
+  setInterval(() => server.closeIdleConnections(), 50).unref();
+  // Where it does not end, this is why.
   const tell = () => {
     const { totalCount, idleCount, waitingCount } = dataSource.driver.master ?? {};
     console.error(process.getActiveResourcesInfo().join(' '), { totalCount, idleCount, waitingCount });
@@ -69,4 +72,4 @@ process.once('SIGTERM', () => {
   setTimeout(tell, 8000).unref();
 });
 process.once('disconnect', () => process.exit());
-process.send({ port: app.getHttpServer().address().port });
+process.send({ port: server.address().port });
