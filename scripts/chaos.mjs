@@ -14,12 +14,15 @@
 //   --controls, --no-controls    only the defects one after the other, or none of them
 //   --seed TEXT                  repeats the choices of an earlier run; when requests meet is the machine's choice
 //   --built                      takes the library as it was built last
+//   --docs                       runs nothing, and writes the results in docs/results into docs/reliability.md
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chaosResults, withChaosTable } from './chaos/table.mjs';
 import { missedControls, complaints } from './chaos/verdict.mjs';
 import { commitOf } from './commit.mjs';
 import { closeConnections } from './race/client.mjs';
@@ -45,9 +48,14 @@ const { values } = parseArgs({
     defect: { type: 'string' },
     controls: { type: 'boolean' },
     json: { type: 'string' },
+    docs: { type: 'boolean', default: false },
     built: { type: 'boolean', default: false },
   },
 });
+if (values.docs) {
+  writeDocument();
+  process.exit();
+}
 const usual = values.full
   ? { clients: 200, rate: 700, seconds: 600, expired: 1_000_000 }
   : { clients: 24, rate: 400, seconds: 120, expired: 10_000 };
@@ -85,6 +93,11 @@ try {
 }
 for (const sentence of found) console.error(sentence);
 process.exitCode = found.length > 0 ? 1 : 0;
+
+function writeDocument() {
+  const path = join(root, 'docs/reliability.md');
+  writeFileSync(path, withChaosTable(readFileSync(path, 'utf8'), chaosResults(join(root, 'docs/results'))));
+}
 
 function chosenFaults() {
   const skipped = skippedFaults(database);
@@ -134,8 +147,17 @@ function report(result, { date, version, controlDetected }) {
     database: values.database,
     ...(values.database === 'postgres-failover' && { asynchronous }),
     seed,
-    ...{ acknowledged, lost, duplicated, resurrected, servedExpired, crossed, unknown, refusals },
-    ...{ longestGapMs, p99CalmMs, p99FaultMs },
+    acknowledged,
+    lost,
+    duplicated,
+    resurrected,
+    servedExpired,
+    crossed,
+    unknown,
+    refusals,
+    longestGapMs,
+    p99CalmMs,
+    p99FaultMs,
     controlDetected,
     complaints: found,
     date,

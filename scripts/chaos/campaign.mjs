@@ -53,9 +53,9 @@ export async function campaign(database, { processes, clients, rate, seconds, se
 
     const rows = await rowsByOwner(database);
     for (const lineage of [...crowd.open, ...crowd.closed]) {
-      const found = judge({ ...lineage, rows: rows.get(lineage.name) ?? [] });
-      onJudged(found, lineage);
-      rows.delete(lineage.name);
+      const { name, events, idle } = lineage;
+      onJudged(judge({ name, events, idle, rows: rows.get(name) ?? [] }), lineage);
+      rows.delete(name);
     }
     for (const owner of rows.keys()) harms.add('resurrected', `a row of ${owner ?? 'nobody'} is there`);
 
