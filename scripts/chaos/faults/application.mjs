@@ -96,7 +96,11 @@ export const applicationFaults = {
 export function skippedFaults(database) {
   return {
     ...(!existsSync(LIBFAKETIME) && { 'clock-skewed': 'there is no libfaketime (Debian: apt install libfaketime)' }),
-    ...(database.family === 'sqlite' && { 'pool-exhausted': 'SQLite has no pool' }),
+    ...(database.family === 'sqlite' && {
+      'pool-exhausted': 'SQLite has no pool',
+      'clock-skewed':
+        'SQLite has the clock of its process, and processes with one file are on one machine with one clock',
+    }),
     ...database.skipped,
   };
 }
