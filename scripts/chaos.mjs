@@ -81,6 +81,7 @@ if (values.defect !== undefined && !defects.includes(values.defect)) {
   throw new Error(`--defect is one of ${defects.join(', ')}`);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 const database = await start({ asynchronous });
 const found = [];
 try {

@@ -12,6 +12,14 @@ const SIZE = '512m';
 export function start() {
   const folder = mkdtempSync(join(tmpdir(), 'session-chaos-'));
   const isMounted = mount(folder);
+  const release = () => {
+    process.off('exit', release);
+    // Lazily: the processes of the application may have it open for a moment still.
+    if (isMounted) execFileSync('umount', ['--lazy', folder]);
+    rmSync(folder, { recursive: true });
+  };
+  // A mount outlives us.
+  process.once('exit', release);
   const file = startFile(folder);
   // Nobody else may wait for us, nor we for a lock that a fault holds.
   const query = async (sql) => file.query(sql);
@@ -63,11 +71,8 @@ export function start() {
     },
     skipped: isMounted ? {} : { 'disk-full': 'only root can mount a file system that gets full' },
     async stop() {
-      if (isMounted) {
-        file.stop({ keepsFolder: true });
-        execFileSync('umount', [folder]);
-        rmSync(folder, { recursive: true });
-      } else file.stop();
+      file.stop({ keepsFolder: true });
+      release();
     },
   };
 }
