@@ -47,7 +47,7 @@ export async function start() {
         await query(
           `INSERT INTO ${table} (id, token_hash, data, version, created_at, touched_at, expires_at, absolute_expires_at,
              idle_timeout, persistent, last_write)
-           SELECT UUID(), SHA2(CONCAT(UUID(), seq), 256), '{"owner":"expired"}', 1, ${past}, ${past}, ${past}, ${past},
+           SELECT UUID(), UNHEX(SHA2(CONCAT(UUID(), seq), 256)), '{"owner":"expired"}', 1, ${past}, ${past}, ${past}, ${past},
              1000, 1, UUID() FROM sessions.seq_1_to_${Math.min(10_000, count - done)}`,
           { timeout: 60_000 },
         );
