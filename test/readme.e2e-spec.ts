@@ -489,6 +489,7 @@ describe('the documents', () => {
     'docs/contract.md',
     'docs/databases.md',
     'docs/outages.md',
+    'docs/reliability.md',
     'docs/your-own-store.md',
   ];
 
