@@ -143,9 +143,10 @@ export class Clients {
     const lineage = await this.#create(random);
     if (!lineage) return;
     const ask = (op, body) => this.#traffic.ask(lineage, op, random, { ...body, isIdle: true });
+    // Also where nobody knows whether the sign-in was done.
+    lineage.idle = IDLE;
     const { outcome, end } = await ask('login', { idle: IDLE });
     if (outcome !== 'ok') return;
-    lineage.idle = IDLE;
     await sleep(random.fraction() * IDLE * 0.9);
     const { end: lastEnd } = await ask('read');
     for (const late of [20, 500 + random.fraction() * 2000]) {

@@ -20,6 +20,15 @@ export async function start() {
   address.username = USER;
 
   const serves = () => until(() => answers(address), 'a node answers by HAProxy');
+  /** A node that was frozen learns a moment after it has come back that the others have gone on without it. */
+  const settled = async () => {
+    for (let round = 0; round < 20; round++) {
+      const ready = await Promise.all(NODES.map((node) => engine.isReady(node)));
+      if (ready.includes(false)) return false;
+      await sleep(100);
+    }
+    return true;
+  };
   const anyReady = async () => {
     for (const node of NODES) if (await engine.isReady(node)) return node;
     throw new Error('no node is ready');
@@ -72,7 +81,7 @@ export async function start() {
         const isFrozen = !(await engine.isReady(node));
         engine.thaw(node);
         if (!isFrozen) throw new Error(`node ${node} still answered`);
-        await until(() => engine.isReady(node), `node ${node} is ready again`);
+        await until(settled, 'all nodes are ready, and stay so');
         await serves();
         return `node ${node} did not answer, and then it did`;
       },
