@@ -14,6 +14,7 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { commitOf } from './commit.mjs';
 import { closeConnections } from './race/client.mjs';
 import { contest } from './race/contest.mjs';
 import { complaints } from './race/verdict.mjs';
@@ -74,18 +75,13 @@ function report() {
     control: controlOperations,
     complaints: found,
     date: new Date().toISOString(),
-    commit: commit(),
+    commit: commitOf(),
     ...size,
     cores: availableParallelism(),
     versions: { [values.database]: database.version, node: process.version },
     load,
     controlLoad,
   };
-}
-
-function commit() {
-  const git = (...words) => execFileSync('git', words, { cwd: root, encoding: 'utf8' }).trim();
-  return git('describe', '--always', '--dirty', '--abbrev=12', '--exclude=*');
 }
 
 function rateOf({ requests, seconds, requestsPerSecond }) {

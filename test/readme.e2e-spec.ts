@@ -451,6 +451,24 @@ describe('the tables of the README', () => {
     expect(tableUnder('Nothing acknowledged is lost')).toEqual(rows);
   });
 
+  it('have the chaos as it was run, with every harm at 0 where the database keeps what it acknowledges', async () => {
+    const { chaosResults, withChaosTable } = (await import(join(ROOT, 'scripts/chaos/table.mjs'))) as {
+      chaosResults(folder: string): ChaosResult[];
+      withChaosTable(markdown: string, results: ChaosResult[]): string;
+    };
+    const results = chaosResults(join(ROOT, 'docs/results'));
+    const document = readFileSync(join(ROOT, 'docs/reliability.md'), 'utf8');
+    expect(withChaosTable(document, results)).toBe(document);
+    expect(results.length).toBeGreaterThan(0);
+    for (const { name, asynchronous, lost, duplicated, resurrected, servedExpired, crossed } of results) {
+      if (asynchronous) continue;
+      expect({ name, harms: [lost, duplicated, resurrected, servedExpired, crossed] }).toEqual({
+        name,
+        harms: [0, 0, 0, 0, 0],
+      });
+    }
+  });
+
   it('have the matrix as it was run, and all of it was well', async () => {
     const { withTable } = (await import(join(ROOT, 'scripts/matrix/table.mjs'))) as {
       withTable(markdown: string, result: object): string;
@@ -484,6 +502,8 @@ describe('the documents', () => {
     'docs/contract.md',
     'docs/databases.md',
     'docs/outages.md',
+    'docs/performance.md',
+    'docs/reliability.md',
     'docs/scaling.md',
     'docs/your-own-store.md',
   ];
@@ -661,6 +681,11 @@ interface ScaleResult {
   readonly commit: string;
   readonly reads?: readonly { readonly rows: number; readonly ok: boolean }[];
   readonly cleanups?: readonly { readonly deleted: number; readonly ok: boolean }[];
+}
+
+interface ChaosResult extends Record<'lost' | 'duplicated' | 'resurrected' | 'servedExpired' | 'crossed', number> {
+  readonly name: string;
+  readonly asynchronous?: boolean;
 }
 
 interface RaceResult {

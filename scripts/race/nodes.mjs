@@ -33,7 +33,8 @@ export async function startNodes(count, options) {
   }
 }
 
-async function portOf(node) {
+/** @returns {Promise<number>} where a process of the application that was started just now listens */
+export async function portOf(node) {
   const failed = once(node, 'exit').then(([code]) => {
     throw new Error(`a process of the application ended with ${code} before it listened`);
   });

@@ -15,5 +15,7 @@ export function seeded(seed) {
   return {
     pick: (list) => list[Math.floor(next() * list.length)],
     coin: () => next() < 0.5,
+    /** A fraction from 0 to 1. */
+    fraction: next,
   };
 }

@@ -5,11 +5,12 @@ import { NaiveRow } from './node/naive-row.mjs';
 
 /** The library's table as its migration makes it, and the control's. */
 export async function createTables(options) {
-  await withDataSource({ ...options, migrations: [CreateSessions1764000000000] }, (dataSource) =>
-    dataSource.runMigrations(),
-  );
+  await createSessions(options);
   await withDataSource({ ...options, entities: [NaiveRow] }, (dataSource) => dataSource.synchronize());
 }
+
+export const createSessions = (options) =>
+  withDataSource({ ...options, migrations: [CreateSessions1764000000000] }, (dataSource) => dataSource.runMigrations());
 
 async function withDataSource(options, work) {
   const dataSource = await new DataSource(options).initialize();

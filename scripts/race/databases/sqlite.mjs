@@ -12,10 +12,10 @@ export const entity = 'SqliteSessionEntity';
 const home = fileURLToPath(new URL('../sqlite/', import.meta.url));
 const load = () => createRequire(home)('better-sqlite3');
 
-export function start() {
+/** @param {string} [folder] an empty one to keep the file in; without, a temporary one is made */
+export function start(folder = mkdtempSync(join(tmpdir(), 'session-race-'))) {
   install();
   const Database = load();
-  const folder = mkdtempSync(join(tmpdir(), 'session-race-'));
   const location = join(folder, 'race.db');
   const connection = new Database(location, { timeout: 20_000 });
   const query = (sql) => {
@@ -27,9 +27,9 @@ export function start() {
     location,
     version,
     query,
-    stop() {
+    stop({ keepsFolder = false } = {}) {
       connection.close();
-      rmSync(folder, { recursive: true });
+      if (!keepsFolder) rmSync(folder, { recursive: true });
     },
   };
 }

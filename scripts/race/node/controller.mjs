@@ -1,35 +1,9 @@
-import { Body, Controller, HttpCode, Param, Post } from '@nestjs/common';
 import { passGate } from './gate.mjs';
-
-/** What a request may ask for, in the words of the library; the control's sessions have the same methods. */
-const operations = {
-  read: (session) => Object.fromEntries(session.entries()),
-  set(session, { values }) {
-    for (const [key, value] of Object.entries(values)) session.set(key, value);
-  },
-  increment: (session, { key }) => session.increment(key),
-  append: (session, { key, item }) => session.append(key, item),
-  update: (session, { key, item }) => session.update(key, (items = []) => [...items, item]),
-  take: (session, { key }) => session.take(key),
-  setIfAbsent: (session, { key, value }) => session.setIfAbsent(key, value),
-  destroy: (session) => session.destroy(),
-  regenerate: (session) => session.regenerate(),
-};
+import { operationController, operations } from './operation-controller.mjs';
 
 /** @param {() => ParameterDecorator} Session injects the session of the request, which a guard has opened */
-export function raceController(Session) {
-  class RaceController {
-    async run(session, operation, body) {
-      if (body.gate !== undefined) await passGate(body.gate);
-      return { value: await operations[operation](session, body) };
-    }
-  }
-  // JavaScript has no decorators yet; these are functions.
-  const run = [RaceController.prototype, 'run'];
-  Controller()(RaceController);
-  for (const decorate of [Post(':operation'), HttpCode(200)]) {
-    decorate(...run, Object.getOwnPropertyDescriptor(...run));
-  }
-  for (const [index, decorate] of [Session(), Param('operation'), Body()].entries()) decorate(...run, index);
-  return RaceController;
-}
+export const raceController = (Session) =>
+  operationController(Session, async (session, operation, body) => {
+    if (body.gate !== undefined) await passGate(body.gate);
+    return { value: await operations[operation](session, body) };
+  });
