@@ -6,6 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SessionEntity, SessionModule, type SessionErrorCode } from 'nestjs-typeorm-session';
+import * as prettier from 'prettier';
 import { DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
 import ts from 'typescript';
 import { describeError } from '../libs/session/src/core/errors.js';
@@ -498,6 +499,7 @@ describe('the documents', () => {
     'CONTRIBUTING.md',
     'SECURITY.md',
     'docs/README.md',
+    'docs/benchmark.md',
     'docs/cache.md',
     'docs/contract.md',
     'docs/databases.md',
@@ -525,6 +527,32 @@ describe('the documents', () => {
       const text = readFileSync(join(ROOT, document), 'utf8');
       for (const [, name] of text.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(name);
     }
+  });
+
+  it('have the figures of the benchmark as they were measured, and every answer was right', async () => {
+    const { documentOf } = (await import(join(ROOT, 'scripts/bench/table.mjs'))) as {
+      documentOf(result: BenchResult): string;
+    };
+    const result = JSON.parse(readFileSync(join(ROOT, 'docs/results/bench.json'), 'utf8')) as BenchResult;
+    const file = join(ROOT, 'docs/benchmark.md');
+    const options = { ...(await prettier.resolveConfig(file)), filepath: file };
+    expect(await prettier.format(documentOf(result), options)).toBe(readFileSync(file, 'utf8'));
+    expect(result.rows.filter(({ ok }) => !ok)).toEqual([]);
+
+    const rpsOf = (platform: string, scenario: string, variant: string) => {
+      const wanted = { platform, scenario, variant, connections: 64, sessions: 1000 };
+      const isWanted = (row: object) =>
+        Object.entries(wanted).every(([name, value]) => Reflect.get(row, name) === value);
+      const row = result.rows.find(isWanted);
+      return row ? String(Math.round(row.rps)) : '-';
+    };
+    const figures = ['express', 'fastify'].flatMap((platform) => {
+      const stack = platform === 'express' ? 'express-session + ' : '@fastify/session + ';
+      const stores = ['connect-pg-simple', 'connect-typeorm', 'connect-redis'].map((store) => stack + store);
+      const variants = ['ours', 'select', ...stores, 'bare'];
+      return ['read', 'write'].map((scenario) => variants.map((variant) => rpsOf(platform, scenario, variant)));
+    });
+    expect(tableUnder('Speed').map(([, ...cells]) => cells)).toEqual(figures);
   });
 
   it('have the figures of many sessions as they were measured, and every answer was right', async () => {
@@ -675,6 +703,10 @@ function tableUnder(heading: string): string[][] {
       .map((cell) => cell.trim()),
   );
   return rows.slice(2);
+}
+
+interface BenchResult {
+  readonly rows: readonly { readonly ok: boolean; readonly rps: number }[];
 }
 
 interface ScaleResult {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Processes, clients and faults on the databases with more than one server, a minute each, and first the applications that
-# are wrong on purpose. `npm run chaos -- --full` is the long run, whose figures are in docs/reliability.md.
+# are wrong on purpose. `npm run chaos -- --full` is the long run.
 set -euo pipefail
 npm run build:lib
 npm run chaos -- --built --controls --database postgres
