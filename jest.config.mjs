@@ -23,6 +23,10 @@ const project = {
   },
 };
 
+/** Tests that start several processes or whole clusters, for minutes: part of a run only where it names them. */
+const PROCESSES = 'test/(clusters|cache|command)/';
+const namesProcesses = process.argv.some((word) => word === 'processes' || new RegExp(PROCESSES).test(`${word}/`));
+
 const contractReporter = `${import.meta.dirname}/test/support/contract-reporter.mjs`;
 
 export default {
@@ -42,6 +46,20 @@ export default {
       displayName: 'unit',
       testMatch: ['<rootDir>/{libs,src}/**/*.spec.ts', '<rootDir>/test/unit/**/*.spec.ts'],
     },
-    { ...project, displayName: 'e2e', testMatch: ['<rootDir>/test/**/*.e2e-spec.ts'] },
+    {
+      ...project,
+      displayName: 'e2e',
+      testMatch: ['<rootDir>/test/**/*.e2e-spec.ts'],
+      testPathIgnorePatterns: ['/node_modules/', `<rootDir>/${PROCESSES}`],
+    },
+    ...(namesProcesses
+      ? [
+          {
+            ...project,
+            displayName: 'processes',
+            testMatch: ['clusters', 'cache', 'command'].map((folder) => `<rootDir>/test/${folder}/**/*.e2e-spec.ts`),
+          },
+        ]
+      : []),
   ],
 };
