@@ -71,7 +71,9 @@ export async function start() {
         await refuses(engine.url(node));
         await serves();
         await sleep(world.between(2000, 4000));
-        world.afterwards(() => engine.rejoin(node));
+        // Part of it: another node stands still while it gives away what the one that is back has missed.
+        await engine.rejoin(node);
+        await until(settled, 'all nodes are ready, and stay so');
         return `node ${node} was gone, its port refused`;
       },
       async 'node-frozen'(world) {
