@@ -112,7 +112,7 @@ class Parameters {
  * for a lock, so a session that somebody else wrote meanwhile is judged by the time of the write.
  */
 function postgresOperations({ name, label, columns: c }: SessionTable, announces = false): SessionOperations {
-  /** In milliseconds. Not `extract`, whose decimal numbers cost the server more than all else that is computed here. */
+  /** In milliseconds. Not `extract`, whose decimal numbers cost the server more. */
   const epoch = (time: string) => `date_part('epoch', ${time}) * 1000`;
   const expiry = epoch(c.expiresAt);
   const isLive = `${c.expiresAt} > clock_timestamp()`;
