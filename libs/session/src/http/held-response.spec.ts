@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { prepareResponse } from './held-methods.js';
 import { holdResponse, type ReplacementResponse, type ResponseGate } from './held-response.js';
 
 const REPLACEMENT = { status: 503, headers: { 'content-type': 'application/json' }, body: '{"ours":true}' };
@@ -45,12 +46,15 @@ class TestGate implements ResponseGate {
   }
 }
 
-describe('holdResponse', () => {
+describe.each(['as it comes', 'prepared'])('holdResponse of a response %s', (state) => {
   let server: Server;
   let handler: (response: ServerResponse) => void;
 
   beforeAll(async () => {
-    server = createServer((_, response) => handler(response));
+    server = createServer((_, response) => {
+      if (state === 'prepared') prepareResponse(response);
+      handler(response);
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
   });

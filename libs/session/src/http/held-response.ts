@@ -1,6 +1,17 @@
 import { validateHeaderValue, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { isUint8Array } from 'node:util/types';
+import {
+  BENEATH,
+  holdOf,
+  isPrepared,
+  OUTER,
+  PREPARED,
+  setHold,
+  type HeldMethods,
+  type Hold,
+  type Method,
+} from './held-methods.js';
 
 /** An answer of our own that replaces the handler's. */
 export interface ReplacementResponse {
@@ -23,8 +34,6 @@ export interface ResponseGate {
   report(error: unknown): void;
 }
 
-type Method = 'write' | 'end' | 'writeHead' | 'flushHeaders';
-type AnyFunction = (...args: any[]) => any;
 type Call = readonly [method: Method, args: unknown[]];
 
 const HEADER_SETTERS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const;
@@ -39,53 +48,23 @@ const NO_CALLS: Call[] = [];
 
 const doNothing = () => {};
 
-const HOLD = Symbol('nestjs-typeorm-session.hold');
-
-interface Held {
-  [HOLD]: ResponseHold;
-}
-
 /**
  * Holds a response back until the gate has let it pass, for every way to begin one: values, streams, redirects, raw
  * `writeHead`, server-sent events. It works on Node's own response object, beneath Express and Fastify alike.
  */
 export function holdResponse(response: ServerResponse, gate: ResponseGate): void {
-  (response as ServerResponse & Held)[HOLD] = new ResponseHold(response, gate);
-  Object.assign(response, HELD_METHODS);
+  if (isPrepared(response)) return setHold(response, new ResponseHold(response, gate, BENEATH, false));
+  const { write, end, writeHead, flushHeaders, emit } = response;
+  setHold(response, new ResponseHold(response, gate, { write, end, writeHead, flushHeaders, emit }, true));
+  Object.assign(response, OUTER);
 }
 
-// Shared by all responses instead of a closure for each: this is on the path of every request with a session.
-const HELD_METHODS = {
-  write(this: Held, ...args: unknown[]) {
-    return this[HOLD].call('write', args);
-  },
-  end(this: Held, ...args: unknown[]) {
-    return this[HOLD].call('end', args);
-  },
-  writeHead(this: Held, ...args: unknown[]) {
-    return this[HOLD].call('writeHead', args);
-  },
-  /** The old name of `writeHead`, which Node keeps and which would go past us. */
-  writeHeader(this: Held, ...args: unknown[]) {
-    return this[HOLD].call('writeHead', args);
-  },
-  flushHeaders(this: Held) {
-    this[HOLD].call('flushHeaders', []);
-  },
-  /** Two listeners would do as well, and cost every response more than all of this. */
-  emit(this: Held, event: string | symbol, ...args: unknown[]) {
-    const hold = this[HOLD];
-    if (event === 'pipe') hold.sources.add(args[0] as Readable);
-    if (event === 'unpipe') hold.sources.delete(args[0] as Readable);
-    return hold.emit(event, args);
-  },
-};
-
-class ResponseHold {
+class ResponseHold implements Hold {
+  readonly isOuter: boolean;
   readonly #response: ServerResponse;
   readonly #gate: ResponseGate;
-  /** The methods as they were: Node's, or those of a middleware that compresses. */
-  readonly #original: Record<Method | 'emit', AnyFunction>;
+  /** The methods beneath ours: Node's, or those of a middleware that compresses. */
+  readonly #original: HeldMethods;
   #phase: 'idle' | 'committing' | 'passed' | 'replaced' = 'idle';
   #status = 0;
   #statusMessage: string | undefined;
@@ -97,11 +76,11 @@ class ResponseHold {
   /** `end` was called, although nothing may have been sent yet. */
   hasEnded = false;
 
-  constructor(response: ServerResponse, gate: ResponseGate) {
+  constructor(response: ServerResponse, gate: ResponseGate, original: HeldMethods, isOuter: boolean) {
     this.#response = response;
     this.#gate = gate;
-    const { write, end, writeHead, flushHeaders, emit } = response;
-    this.#original = { write, end, writeHead, flushHeaders, emit };
+    this.#original = original;
+    this.isOuter = isOuter;
   }
 
   /** The streams that are piped into the response. */
@@ -109,8 +88,11 @@ class ResponseHold {
     return (this.#sources ??= new Set());
   }
 
-  emit(event: string | symbol, args: readonly unknown[]): unknown {
-    return this.#original.emit.call(this.#response, event, ...args);
+  emit(args: unknown[]): unknown {
+    const [event, source] = args;
+    if (event === 'pipe') this.sources.add(source as Readable);
+    if (event === 'unpipe') this.sources.delete(source as Readable);
+    return this.#original.emit.apply(this.#response, args);
   }
 
   call(method: Method, args: unknown[]): unknown {
@@ -233,7 +215,7 @@ class ResponseHold {
 
   #pass(method: Method, args: unknown[]): unknown {
     const response = this.#response;
-    const isWrapped = response.writeHead !== HELD_METHODS.writeHead;
+    const isWrapped = response.writeHead !== (this.isOuter ? OUTER : PREPARED).writeHead;
     if (method === 'writeHead' && isWrapped && !response.headersSent) {
       // Who took `writeHead` after us, in an interceptor say, has just set headers of its own: ours come last.
       const rest = applyHead(response, args);
@@ -246,7 +228,7 @@ class ResponseHold {
   /** What the handler still sends after the end goes nowhere; its callbacks are told. */
   #discard(method: Method, args: unknown[]): unknown {
     const callback = args.at(-1);
-    if (typeof callback === 'function') process.nextTick(callback as AnyFunction, alreadyEnded());
+    if (typeof callback === 'function') process.nextTick(callback as (error: Error) => void, alreadyEnded());
     if (this.#phase === 'replaced') this.#dropSources();
     return method === 'write' ? true : this.#response;
   }
@@ -332,8 +314,8 @@ const FROZEN: PropertyDescriptorMap = {
   headersSent: { configurable: true, get: () => true },
   writableEnded: {
     configurable: true,
-    get(this: Held) {
-      return this[HOLD].hasEnded;
+    get(this: ServerResponse) {
+      return holdOf(this)!.hasEnded;
     },
   },
   ...Object.fromEntries(

@@ -5,6 +5,7 @@ import type { RequestSession } from '../core/request-session.js';
 import { SessionManager } from '../core/session-manager.js';
 import type { SessionContext } from '../core/session-context.js';
 import { CookieTransport } from '../http/cookie-transport.js';
+import { prepareResponse } from '../http/held-methods.js';
 import { holdResponse } from '../http/held-response.js';
 import { SessionGate } from '../http/session-gate.js';
 import { SessionException } from './session.exception.js';
@@ -15,8 +16,24 @@ interface Wrapped<R> {
   raw?: R;
 }
 
-/** The one place where all doors meet: the session of a request, opened once, by Node's own request object. */
-const gates = new WeakMap<IncomingMessage, SessionGate>();
+/**
+ * The one place where all doors meet: the session of a request, opened once, on Node's own request object. No WeakMap, whose
+ * values live until the next full garbage collection but one: docs/decisions/015-what-a-request-carries.md.
+ */
+const GATE = Symbol('nestjs-typeorm-session.gate');
+
+interface Gated extends IncomingMessage {
+  [GATE]?: SessionGate | undefined;
+}
+
+/**
+ * Makes room for what the session puts on a request and its response, before anybody else has touched them. Express changes
+ * the prototypes of both next, and from then on each new property costs a hidden class of its own.
+ */
+export function prepareRequest(request: IncomingMessage, response: ServerResponse): void {
+  (request as Gated)[GATE] = undefined;
+  prepareResponse(response);
+}
 
 /** What `switchToHttp().getRequest()` gives, without the object that it makes for every call. */
 export function requestOf(context: ExecutionContext): IncomingMessage {
@@ -30,7 +47,7 @@ export function rawRequestOf(request: IncomingMessage & Wrapped<IncomingMessage>
 
 /** The session of a request in which a guard has opened it. */
 export function sessionOf(request: IncomingMessage): RequestSession {
-  const session = gates.get(request)?.session;
+  const session = (request as Gated)[GATE]?.session;
   if (session) return session;
   throw new SessionException(describeError('SESSION_NOT_OPEN'));
 }
@@ -48,12 +65,12 @@ export class RequestSessions {
 
   /** The session of the request: whoever asks first opens it. Synchronous where no database has to be asked. */
   open(context: ExecutionContext): RequestSession | Promise<RequestSession> {
-    const request = rawRequestOf(requestOf(context));
-    const known = gates.get(request);
+    const request: Gated = rawRequestOf(requestOf(context));
+    const known = request[GATE];
     if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
     const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent));
-    gates.set(request, gate);
+    request[GATE] = gate;
     const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
     holdResponse(response.raw ?? response, gate);
     return gate.opened;

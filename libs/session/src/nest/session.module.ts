@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import {
   Inject,
   Logger,
@@ -21,7 +22,7 @@ import { cacheByTime, createStore } from '../storage/create-store.js';
 import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
 import { CurrentSession, enterRequests } from './current-session.js';
 import { registerApplication } from './open-session.js';
-import { RequestSessions } from './request-sessions.js';
+import { prepareRequest, RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
 import { SessionCleanupService } from './session-cleanup.service.js';
 import { SessionHealthIndicator } from './session-health.indicator.js';
@@ -73,6 +74,7 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     // An application context without HTTP, such as a command, has no adapter to stand in front of.
     if (!httpAdapter?.getInstance()) return;
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
+    if (httpAdapter.getType() === 'express') prepareRequests(httpAdapter.getHttpServer() as Server | undefined);
     if (this.options.currentSession) enterRequests(httpAdapter);
   }
 
@@ -90,6 +92,11 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
   async onApplicationShutdown(): Promise<void> {
     await this.store.close?.();
   }
+}
+
+/** Where the application has no server of its own, as in a function of a cloud, it works without. */
+function prepareRequests(server: Server | undefined): void {
+  server?.prependListener('request', prepareRequest);
 }
 
 function assemble(

@@ -11,12 +11,15 @@ interface PgPool {
 }
 export interface PgClient {
   on(event: 'error', listener: () => void): unknown;
-  query(config: {
-    text: string;
-    values: readonly unknown[];
-    rowMode: 'array';
-    types: { getTypeParser(): (value: string) => string };
-  }): Promise<{ rows: RawRow[]; rowCount: number | null }>;
+  query(
+    config: {
+      text: string;
+      values: readonly unknown[];
+      rowMode: 'array';
+      types: { getTypeParser(): (value: string) => string };
+    },
+    callback: (error: unknown, result: { rows: RawRow[]; rowCount: number | null }) => void,
+  ): void;
   /** @param destroy true closes the connection instead of keeping it */
   release(destroy?: boolean): void;
 }
@@ -55,10 +58,16 @@ export class NodePostgresPool implements DriverPool<PgClient> {
     return client;
   }
 
-  async query(client: PgClient, { sql, parameters }: Statement): Promise<StatementResult> {
-    const config = { text: sql, values: parameters, rowMode: 'array', types: UNPARSED } as const;
-    const { rows, rowCount } = await client.query(config);
-    return { rows, affected: rowCount ?? 0, insertId: 0 };
+  /** By a callback: of the promise that node-postgres gives, garbage collection took a tenth of each request's time. */
+  query(client: PgClient, { sql, parameters }: Statement): Promise<StatementResult> {
+    return new Promise((resolve, reject) => {
+      const config = { text: sql, values: parameters, rowMode: 'array', types: UNPARSED } as const;
+      client.query(config, (error, result) => {
+        // Whatever it fails with is described by who asked, and is an Error of node-postgres.
+        if (error) reject(error as Error);
+        else resolve({ rows: result.rows, affected: result.rowCount ?? 0, insertId: 0 });
+      });
+    });
   }
 
   release(client: PgClient, destroy: boolean): void {
