@@ -56,7 +56,8 @@ export class RequestSession implements Session {
   #values: SessionValues;
   #isLookedAt = false;
   #isClosed = false;
-  readonly #queue = new OperationQueue();
+  /** Made with the first operation: most requests have none. */
+  #queue: OperationQueue | undefined;
 
   constructor(context: SessionContext, origin: Origin) {
     this.#context = context;
@@ -261,7 +262,7 @@ export class RequestSession implements Session {
 
   /** The first operation that failed, awaited or not. */
   get rejected(): SessionFault | undefined {
-    return this.#queue.rejected;
+    return this.#queue?.rejected;
   }
 
   get cookie(): CookieInstruction {
@@ -281,7 +282,7 @@ export class RequestSession implements Session {
 
   /** Settles with what the response has to wait for; `undefined` where there is nothing. Never rejects. */
   get running(): Promise<unknown> | undefined {
-    return this.#queue.running ?? this.#row.transaction?.waitForEnd(this.#context.options.deadline);
+    return this.#queue?.running ?? this.#row.transaction?.waitForEnd(this.#context.options.deadline);
   }
 
   /** Writes what the request changed and did not save, or moves the expiry; `undefined` where there is nothing to do. */
@@ -318,7 +319,7 @@ export class RequestSession implements Session {
   /** Starts an operation: what it takes along it takes at once, and what it writes it writes in its turn. */
   #run<R>(operation: string, work: Work<R>): Promise<R> {
     const needsCookie = this.#isClosed && !this.#row.exists;
-    return this.#queue.start((turn) =>
+    return (this.#queue ??= new OperationQueue()).start((turn) =>
       this.#translated(operation, () => (needsCookie ? this.#refuseLate() : work(turn))),
     );
   }

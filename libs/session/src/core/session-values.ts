@@ -17,6 +17,19 @@ const UNKNOWN = '';
 /** Stands for what another program nested so deep that `JSON.stringify` runs out of stack, and for the same reason differs. */
 const TOO_DEEP = ' ';
 
+/** Stands in for the values until somebody looks. Nothing is ever put into it. */
+const NOT_PARSED = new Map<string, unknown>();
+
+/** What becomes of the keys of a session in the course of a request. */
+class Tracked {
+  /** JSON as the row has it, of the keys that were handed out or written; `undefined`: the row has no such key. */
+  readonly stored = new Map<string, string | undefined>();
+  /** Keys whose value was set, and not just handed out. */
+  readonly written = new Set<string>();
+  /** Keys of the row that the filter keeps from the view. */
+  readonly hidden = new Map<string, unknown>();
+}
+
 /** Says whether a stored key may be seen; it reports the ones that may not. */
 export type KeyFilter = (key: string, value: unknown) => boolean;
 
@@ -29,13 +42,9 @@ export type KeyFilter = (key: string, value: unknown) => boolean;
 export class SessionValues {
   /** The row's JSON until somebody looks into it. */
   #text: string | undefined;
-  #values = new Map<string, unknown>();
-  /** JSON as the row has it, of the keys that were handed out or written; `undefined`: the row has no such key. */
-  #stored = new Map<string, string | undefined>();
-  /** Keys whose value was set, and not just handed out. */
-  #written = new Set<string>();
-  /** Keys of the row that the filter keeps from the view. */
-  #hidden = new Map<string, unknown>();
+  #values: Map<string, unknown>;
+  /** Made when the first object is handed out or the first key written: most requests only read a word or two. */
+  #tracked: Tracked | undefined;
   /** Upper bound of the row's JSON in bytes. */
   #bytes: number;
   readonly #limits: ValueLimits;
@@ -46,6 +55,7 @@ export class SessionValues {
   /** @param onTooDeep is told of a value that cannot be handed out, as no JSON can be made of it again. */
   constructor(text: string | undefined, limits: ValueLimits, onTooDeep: (key: string) => void, isVisible?: KeyFilter) {
     this.#text = text;
+    this.#values = text === undefined ? new Map() : NOT_PARSED;
     this.#bytes = text === undefined ? 2 : Buffer.byteLength(text);
     this.#limits = limits;
     this.#onTooDeep = onTooDeep;
@@ -55,7 +65,7 @@ export class SessionValues {
   get(key: string): unknown {
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
-    if (this.#stored.get(key) !== TOO_DEEP) return value;
+    if (this.#tracked?.stored.get(key) !== TOO_DEEP) return value;
     // Handed out, it could be neither compared nor saved. The row keeps it.
     this.#values.delete(key);
     this.#stored.delete(key);
@@ -107,7 +117,7 @@ export class SessionValues {
    * @throws JsonProfileError for a value that is not plain JSON, {@link SessionLimitError} for too much of it.
    */
   delta(only?: readonly string[]): Delta | undefined {
-    if (this.#stored.size === 0) return undefined;
+    if (!this.#tracked || this.#stored.size === 0) return undefined;
     const set: Record<string, string> = Object.create(null);
     const unset: string[] = [];
     let added = 0;
@@ -173,6 +183,18 @@ export class SessionValues {
     if (json !== undefined) this.#show(key, parseValue(json));
   }
 
+  get #stored(): Tracked['stored'] {
+    return (this.#tracked ??= new Tracked()).stored;
+  }
+
+  get #written(): Tracked['written'] {
+    return (this.#tracked ??= new Tracked()).written;
+  }
+
+  get #hidden(): Tracked['hidden'] {
+    return (this.#tracked ??= new Tracked()).hidden;
+  }
+
   #isChanged(key: string): boolean {
     const values = this.#parsed();
     if (!this.#stored.has(key)) return false;
@@ -189,9 +211,10 @@ export class SessionValues {
 
   #parsed(): Map<string, unknown> {
     if (this.#text === undefined) return this.#values;
-    const values = parseData(this.#text) ?? this.#values;
+    const values = parseData(this.#text) ?? new Map<string, unknown>();
     this.#text = undefined;
     if (!this.#isVisible) return (this.#values = values);
+    this.#values = new Map();
     for (const [key, value] of values) this.#show(key, value);
     return this.#values;
   }

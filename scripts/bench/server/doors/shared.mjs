@@ -75,7 +75,7 @@ function shared(send) {
   const schedule = () => {
     if (isScheduled || underWay >= AT_ONCE) return;
     isScheduled = true;
-    setImmediate(flush);
+    setImmediate(() => void flush());
   };
   return (member) =>
     new Promise((resolve, reject) => {
