@@ -45,6 +45,7 @@ export const VARIANTS = [
   },
   ours('ours', OURS, { quick: true }),
   ours('ours (cache)', { ...OURS, cache: {} }, { quick: true }),
+  ours('ours (prepared)', { ...OURS, preparedStatements: true }, { quick: true }),
   ours('ours (signed)', { ...OURS, secrets: [SECRET] }),
   ours('ours (CurrentSession)', { ...OURS, currentSession: true }, { injected: 'CurrentSession' }),
   ours('ours (SessionService)', OURS, { injected: 'SessionService' }),

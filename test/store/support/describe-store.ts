@@ -12,12 +12,13 @@ export interface StoreDatabase {
   readonly entity: EntityTarget<SessionColumns>;
   create(): Promise<{ readonly typeorm: Partial<TypeOrmModuleOptions>; drop(): Promise<void> }>;
   readonly cache?: CacheLimits;
+  readonly preparedStatements?: boolean;
 }
 
 const MAX_BYTES = 65_536;
 
 /** Runs the conformance suite on the SQL store. */
-export function describeStoreOn({ name, entity, create, cache }: StoreDatabase): void {
+export function describeStoreOn({ name, entity, create, cache, preparedStatements = false }: StoreDatabase): void {
   let dataSource: DataSource;
 
   /** Changes a row past the store. */
@@ -40,7 +41,8 @@ export function describeStoreOn({ name, entity, create, cache }: StoreDatabase):
       } as DataSourceOptions);
       await dataSource.initialize();
       // Many requests at once on one row are no measure of speed.
-      const store = createStore(dataSource, entity, { deadline: 15_000, maxBytes: MAX_BYTES }, () => {}, cache);
+      const limits = { deadline: 15_000, maxBytes: MAX_BYTES, preparedStatements };
+      const store = createStore(dataSource, entity, limits, () => {}, cache);
       // It is listened before the first test, so that the tests are about a cache that works.
       if (cache) await store.check();
       const close = async () => {

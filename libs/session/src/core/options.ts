@@ -80,6 +80,11 @@ export interface SessionOptions {
    * Default: false, every request asks the database.
    */
   cache?: SessionCacheOptions | false;
+  /**
+   * Prepares statements by name on each connection (PostgreSQL): quicker for a visitor alone, and for the database. Only
+   * without a pooler in between, or with one that keeps track of them. Default: false.
+   */
+  preparedStatements?: boolean;
   /** A class with class-validator decorators: checks values when set and when a row is loaded. Default: none. */
   schema?: new () => object;
   /** Is told what happens to sessions. Default: warnings go to Nest's logger. */
@@ -111,6 +116,7 @@ export interface ResolvedSessionOptions {
   readonly maxKeys: number;
   readonly cleanup: { readonly interval: number; readonly batchSize: number } | undefined;
   readonly cache: { readonly maxSessions: number; readonly maxBytes: number; readonly maxAge: number } | undefined;
+  readonly preparedStatements: boolean;
   readonly schema: (new () => object) | undefined;
   readonly onEvent: ((event: SessionEvent) => void) | undefined;
 }

@@ -28,6 +28,7 @@ const DEFAULTS = {
   maxKeys: 256,
   cleanup: { interval: '10m', batchSize: 1_000 },
   cache: false,
+  preparedStatements: false,
   schema: undefined,
   onEvent: undefined,
 } as const satisfies { [K in keyof Required<SessionOptions>]: SessionOptions[K] };
@@ -86,6 +87,7 @@ export function resolveOptions(
     maxKeys: checkInteger(all.maxKeys, 'maxKeys', 1, 10_000),
     cleanup: resolveCleanup(all.cleanup),
     cache: resolveCache(all.cache),
+    preparedStatements: checkBoolean(all.preparedStatements, 'preparedStatements'),
     schema: checkSchema(all.schema),
     onEvent: checkListener(all.onEvent),
   };

@@ -147,9 +147,10 @@ function storeOf(fixed: SessionStaticOptions): { imports: DynamicModule[]; provi
       provide: SESSION_STORE,
       inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
       useFactory: (options: ResolvedSessionOptions, dataSource: DataSource) => {
-        const { deadline, maxBytes, cache } = options;
+        const { deadline, maxBytes, preparedStatements, cache } = options;
         const warn = (sentence: string) => logger.warn(sentence);
-        return createStore(dataSource, entity, { deadline, maxBytes }, warn, cache, emitterOf(options));
+        const limits = { deadline, maxBytes, preparedStatements };
+        return createStore(dataSource, entity, limits, warn, cache, emitterOf(options));
       },
     },
   };

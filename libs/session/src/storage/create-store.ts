@@ -21,19 +21,24 @@ import { TypeOrmSessionStore, type StoreLimits } from './typeorm-session.store.j
 export function createStore(
   dataSource: DataSource,
   entity: EntityTarget<SessionColumns>,
-  limits: StoreLimits,
+  { preparedStatements = false, ...limits }: StoreLimits & { readonly preparedStatements?: boolean },
   warn: (sentence: string) => void,
   cache?: CacheLimits,
   emit: (event: SessionEvent) => void = () => {},
 ): SessionStore {
   const dialect = dialectFor(dataSource.options.type);
+  if (preparedStatements && !dialect.preparesStatements) {
+    throw new SessionConfigError(
+      `preparedStatements is for PostgreSQL, and the data source is of type ${dataSource.options.type}. Leave it out.`,
+    );
+  }
   if (!dataSource.isInitialized) {
     throw new SessionConfigError(
       'The TypeORM data source is not initialized when the application starts. Remove manualInitialization from its options.',
     );
   }
   const table = sessionTable(dataSource, entity, dialect.columnsName);
-  const connection = dialect.connect(dataSource, warn);
+  const connection = dialect.connect(dataSource, warn, preparedStatements);
   const transactionEnds = new TransactionEnds(dataSource);
   const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
   const announces = announcements !== undefined;

@@ -87,7 +87,11 @@ export interface SessionDialect {
   /** The class that an application's entity for it extends for columns of its own. */
   readonly columnsName: string;
   /** @param warn is told of a set-up that works and will hurt. */
-  connect(dataSource: DataSource, warn: (sentence: string) => void): DialectConnection;
+  /** @param prepares statements by name; see `preparesStatements`. Default: false. */
+  connect(dataSource: DataSource, warn: (sentence: string) => void, prepares?: boolean): DialectConnection;
+
+  /** Whether it can prepare statements by name. Default: false. */
+  readonly preparesStatements?: boolean;
   /** @param announces whether `replace` and `delete` tell other nodes, as a part of what they commit. */
   operations(table: SessionTable, announces?: boolean): SessionOperations;
   /** How nodes with a cache hear of each other. Default: they do not, and caches go by time alone. */

@@ -20,8 +20,10 @@ export const postgresDialect: SessionDialect = {
   types: ['postgres'],
   columnsName: 'PostgresSessionColumns',
 
-  connect(dataSource, warn) {
-    const pool = new NodePostgresPool(dataSource);
+  preparesStatements: true,
+
+  connect(dataSource, warn, prepares) {
+    const pool = new NodePostgresPool(dataSource, prepares);
     if (!pool.limitsConnecting) {
       warn(
         'The data source sets no time limit on connecting, so a database that stops answering can fill the pool for minutes. ' +

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { Statement, StatementFailure, StatementResult, RawRow } from '../connection.js';
 import type { DriverFailure, DriverPool } from '../pooled-runner.js';
+import { StatementNames } from './statement-names.js';
 
 /** As much of node-postgres as sessions need. */
 interface PgPool {
@@ -13,6 +14,7 @@ export interface PgClient {
   on(event: 'error', listener: () => void): unknown;
   query(
     config: {
+      name: string | undefined;
       text: string;
       values: readonly unknown[];
       rowMode: 'array';
@@ -36,8 +38,11 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   readonly #pool: PgPool;
   readonly #listened = new WeakSet<PgClient>();
   readonly #inUse = new Set<PgClient>();
+  readonly #names: StatementNames | undefined;
 
-  constructor(dataSource: DataSource) {
+  /** @param prepares statements by name. */
+  constructor(dataSource: DataSource, prepares = false) {
+    this.#names = prepares ? new StatementNames() : undefined;
     this.#pool = (dataSource.driver as unknown as { master: PgPool }).master;
     this.#pool.on('acquire', (client) => this.#inUse.add(client));
     this.#pool.on('release', (_, client) => this.#inUse.delete(client));
@@ -61,7 +66,13 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   /** By a callback: of the promise that node-postgres gives, garbage collection took a tenth of each request's time. */
   query(client: PgClient, { sql, parameters }: Statement): Promise<StatementResult> {
     return new Promise((resolve, reject) => {
-      const config = { text: sql, values: parameters, rowMode: 'array', types: UNPARSED } as const;
+      const config = {
+        name: this.#names?.of(sql),
+        text: sql,
+        values: parameters,
+        rowMode: 'array',
+        types: UNPARSED,
+      } as const;
       client.query(config, (error, result) => {
         // Whatever it fails with is described by who asked, and is an Error of node-postgres.
         if (error) reject(error as Error);
@@ -85,7 +96,7 @@ export class NodePostgresPool implements DriverPool<PgClient> {
     return {
       failure: failureOf(code),
       reason: code,
-      isConnectionUseless: isOver(severity, code) || isServerWrong(code),
+      isConnectionUseless: isOver(severity, code) || isServerWrong(code) || isUnprepared(code),
     };
   }
 
@@ -108,6 +119,14 @@ interface PgError {
 /** No class begins with E, as errnos do: EPIPE has five letters too. */
 const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 
+/**
+ * What was prepared by name is not there, is there already, or fits the table no more, as after a migration (0A000: cached plan
+ * must not change result type). Nothing was done, and another connection may do better.
+ */
+function isUnprepared(sqlState: string): boolean {
+  return ['26000', '42P05', '0A000'].includes(sqlState);
+}
+
 /** The server, or a pooler in front of it, has closed the connection. `severity` is translated where the server is set to. */
 function isOver(severity: string, sqlState: string): boolean {
   return ['FATAL', 'PANIC'].includes(severity) || ENDED.test(sqlState);
@@ -125,7 +144,7 @@ function failureOf(sqlState: string): StatementFailure {
   // The transaction that the session had open has timed out. And insufficient resources, operator intervention (57014:
   // cancelled by a timeout of the server), system errors.
   if (['25P03', '25P04'].includes(sqlState) || ['53', '57', '58'].includes(sqlState.slice(0, 2))) return 'away';
-  return isServerWrong(sqlState) ? 'away' : 'refused';
+  return isServerWrong(sqlState) || isUnprepared(sqlState) ? 'away' : 'refused';
 }
 
 /**
