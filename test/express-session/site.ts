@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Type } from '@nestjs/common';
+import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import session, { type SessionOptions, type Store } from 'express-session';
 import {
@@ -49,13 +50,14 @@ export async function startSite(store: Store, { onError, ...options }: SiteOptio
     const result = await handlers.get(req.params.name)!(req, res);
     if (!res.headersSent) res.json(result ?? {});
   });
-  app.use(((error, req, res, next) => {
+  const answer: ErrorRequestHandler = (error, req, res, next) => {
     errors.push(error);
-    if (onError) return onError(error, req, res, next);
+    if (onError) return void onError(error, req, res, next);
     if (onError === false || res.headersSent) return next(error);
     const { status = 500, code, headers = {} } = error as { status?: number; code?: string; headers?: object };
     res.status(status).set(headers).json({ code });
-  }) satisfies ErrorRequestHandler);
+  };
+  app.use(answer);
   const server: Server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -80,8 +82,8 @@ export async function startSite(store: Store, { onError, ...options }: SiteOptio
 
 /** A migrated data source, and a store on it. */
 export async function openExpressStore(
-  typeorm: object,
-  options: ExpressSessionStoreOptions & { entity: Type<SessionColumns> },
+  typeorm: Partial<TypeOrmModuleOptions>,
+  options: Omit<ExpressSessionStoreOptions, 'entity'> & { entity: Type<SessionColumns> },
 ): Promise<{ dataSource: DataSource; store: ExpressSessionStore }> {
   const dataSource = new DataSource({
     ...typeorm,
@@ -96,9 +98,9 @@ export async function openExpressStore(
 }
 
 /** A promise of what a method with a callback answers. */
-export function answered<R = void>(call: (callback: (error?: unknown, result?: R) => void) => unknown): Promise<R> {
+export function answered<R = void>(call: (callback: (error?: any, result?: any) => void) => unknown): Promise<R> {
   return new Promise((resolve, reject) => {
-    call((error, result) => (error ? reject(error as Error) : resolve(result as R)));
+    call((error: unknown, result: R) => (error ? reject(error as Error) : resolve(result)));
   });
 }
 
