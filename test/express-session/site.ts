@@ -29,6 +29,8 @@ export interface Site {
   client(): Client;
   /** Lets a handler do it in a request of this visitor. */
   act(client: Client, handler: Handler): ReturnType<Client['post']>;
+  /** Where a POST has a handler do it. */
+  path(handler: Handler): string;
   close(): Promise<void>;
 }
 
@@ -61,17 +63,18 @@ export async function startSite(store: Store, { onError, ...options }: SiteOptio
   const server: Server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  let count = 0;
+  const path = (handler: Handler) => {
+    const name = String(handlers.size);
+    handlers.set(name, handler);
+    return `/act/${name}`;
+  };
   return {
     url,
     store,
     errors,
     client: () => new Client(url),
-    async act(client, handler) {
-      const name = String(count++);
-      handlers.set(name, handler);
-      return client.post(`/act/${name}`);
-    },
+    act: (client, handler) => client.post(path(handler)),
+    path,
     async close() {
       server.close();
       server.closeAllConnections();
