@@ -38,6 +38,7 @@ export function makeApplication(folder, tarball, { nest, typeorm }, platforms) {
   const packages = ['common', 'core', 'typeorm', ...platforms.map((platform) => `platform-${platform}`)];
   const nestPackages = packages.map((name) => `@nestjs/${name}@${nest}`);
   const others = [`typeorm@${typeorm}`, 'pg', 'rxjs', 'reflect-metadata', '@types/node@20', '@types/express@5'];
+  if (platforms.includes('express')) others.push('express@5', 'express-session', '@types/express-session');
   run('npm', [...install, ...nestPackages, ...others, tarball], folder);
 
   cpSync(stranger, folder, { recursive: true });
@@ -52,7 +53,9 @@ export function makeApplication(folder, tarball, { nest, typeorm }, platforms) {
     experimentalDecorators: true,
     emitDecoratorMetadata: true,
   };
-  const files = platforms.map((platform) => `${platform}.ts`);
+  const files = platforms.flatMap((platform) =>
+    platform === 'express' ? ['express.ts', 'plain.ts'] : [`${platform}.ts`],
+  );
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--project', folder], folder);
   return folder;
