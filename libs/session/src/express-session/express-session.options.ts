@@ -90,7 +90,8 @@ function guarded(listener: ((event: SessionEvent) => void) | undefined): (event:
     try {
       listener?.(event);
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : 'onEvent threw what is no Error');
+      const text = error instanceof Error ? (error.stack ?? error.message) : 'onEvent threw what is no Error';
+      process.emitWarning(text, 'SessionWarning');
     }
   };
 }
