@@ -166,6 +166,13 @@ describe('The store for express-session, when something fails, on express', () =
     await other.destroy();
   });
 
+  it('[express: set-up] a row that is no session counts as none, and is told', async () => {
+    const client = await visitor();
+    const [row] = await database.query<{ id: string }>(`UPDATE sessions SET data = '[]' RETURNING id`);
+    expect((await site.act(client, read)).body).toEqual({ a: null });
+    expect(events).toContainEqual({ type: 'unreadable', id: row!.id });
+  });
+
   it('[express: clean-up] deletes what has expired, on its own schedule', async () => {
     const cleaning = new ExpressSessionStore(dataSource, { cleanup: { interval: '1s' } });
     await visitor();

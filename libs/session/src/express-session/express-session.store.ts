@@ -46,8 +46,8 @@ export class ExpressSessionStore extends Store {
   readonly #dataSource: DataSource;
   readonly #options: ResolvedStoreOptions;
   readonly #known = new WeakMap<object, KnownSession>();
-  /** By session id: what is being inserted. */
-  readonly #inserting = new Map<string, Promise<unknown>>();
+  /** By session id: what is being inserted. Never rejects. */
+  readonly #inserting = new Map<string, Promise<void>>();
   readonly #cleanup: SessionCleanup | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   #generate: Generate | undefined;
@@ -164,16 +164,21 @@ export class ExpressSessionStore extends Store {
     const known = this.#knownAs(sid, session);
     // Now: what is changed while others have their turn is for the next save.
     const now = snapshotOf(session, known.stored);
-    return known.inTurn(async () => {
-      if (known.ref) return this.#update(known, known.ref, now);
-      const inserted = this.#insert(known, session, now);
-      this.#inserting.set(sid, inserted);
-      try {
-        await inserted;
-      } finally {
-        this.#inserting.delete(sid);
-      }
-    });
+    const turn = known.inTurn(() =>
+      known.ref ? this.#update(known, known.ref, now) : this.#insert(known, session, now),
+    );
+    if (!known.ref) this.#isInserting(sid, turn);
+    return turn;
+  }
+
+  /** For who destroys the session before it is there. */
+  #isInserting(sid: string, turn: Promise<void>): void {
+    const settled = turn
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#inserting.get(sid) === settled) this.#inserting.delete(sid);
+      });
+    this.#inserting.set(sid, settled);
   }
 
   async #insert(known: KnownSession, session: SessionData, now: Snapshot): Promise<void> {
@@ -223,8 +228,8 @@ export class ExpressSessionStore extends Store {
   }
 
   async #destroy(sid: string): Promise<void> {
-    // The row that is about to be must not outlive this. Its failure is for who asked for it.
-    await this.#inserting.get(sid)?.catch(() => undefined);
+    // The row that is about to be must not outlive this.
+    await this.#inserting.get(sid);
     const tokenHash = hashToken(sid);
     const [found] = await this.#run('find', (store) => store.find([tokenHash]));
     if (!found) return;

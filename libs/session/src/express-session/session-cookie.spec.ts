@@ -50,7 +50,7 @@ describe('maxAgeOf', () => {
 });
 
 describe('steady', () => {
-  it('takes no drift for a change, and a part of a short maxAge for none', () => {
+  it('[express: drift] takes no drift for a change, and a part of a short maxAge for none', () => {
     expect(steady(HOUR - 1, HOUR)).toBe(HOUR);
     expect(steady(HOUR - 1_001, HOUR)).toBe(HOUR - 1_001);
     expect(steady(499, 500)).toBe(500);
