@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   ExpressSessionStore,
@@ -35,6 +36,7 @@ describe('The store for express-session, when something fails, on express', () =
   });
   beforeEach(async () => {
     proxy.mode = 'pass';
+    proxy.beforeStatement = undefined;
     await eventually(() =>
       answered((done) => store.length(done)).then(
         () => true,
@@ -94,6 +96,20 @@ describe('The store for express-session, when something fails, on express', () =
     proxy.mode = 'pass';
     await eventually(async () => (await site.act(client, read)).status === 200);
     expect((await site.act(client, read)).body).toEqual({ a: 1 });
+  });
+
+  it('[express: never back] a session that is destroyed while it is being inserted does not outlive that', async () => {
+    await site.act(site.client(), async (req) => {
+      const { session, sessionID } = req;
+      session.a = 1;
+      proxy.beforeStatement = (sql) => (sql.startsWith('INSERT') ? delay(DEADLINE / 2) : undefined);
+      const saved = answered((done) => session.save(done));
+      await answered((done) => store.destroy(sessionID, done));
+      await saved;
+      delete (req as { session?: unknown }).session;
+    });
+    expect(site.errors).toEqual([]);
+    expect(await database.query('SELECT * FROM sessions')).toEqual([]);
   });
 
   it('[express: told] a save() that comes too late can be answered with its error', async () => {

@@ -187,18 +187,6 @@ for (const kind of DATABASES.filter(({ session }) => !session)) {
       expect(await rows()).toEqual([]);
     });
 
-    it('[express: never back] nor one that is regenerated while it is being inserted', async () => {
-      await site.act(site.client(), async (req) => {
-        const first = req.session;
-        first.a = 1;
-        const saved = answered((done) => first.save(done));
-        await answered((done) => first.regenerate(done));
-        await saved;
-      });
-      // The one that took its place is there.
-      expect((await rows()).filter(({ data }) => 'a' in data)).toEqual([]);
-    });
-
     it('[express: never back] a save without changes is no failure then', async () => {
       const client = await visitor();
       await site.act(client, async (req) => {
