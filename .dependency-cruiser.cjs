@@ -3,6 +3,7 @@
 //   nest -> { http, storage, maintenance } -> core
 //                                 testing -> core
 //   command -> { storage, maintenance } -> core
+//   express-session -> { storage, maintenance } -> core
 //
 // A ring's list names all that it may import; what is not named is refused, packages and Node's modules too. Types count
 // like values. The unit tests beside the sources may use what they need from outside, but keep to the rings.
@@ -10,7 +11,7 @@
 const lib = '^libs/session/src/';
 const inLib = (name) => `${lib}${name}/`;
 const unitTest = '\\.spec\\.ts$';
-const rings = ['core', 'storage', 'http', 'maintenance', 'nest', 'testing', 'command'];
+const rings = ['core', 'storage', 'http', 'maintenance', 'nest', 'testing', 'command', 'express-session'];
 
 const ring = (name, { rings: inner, packages = [], node = false }) => [
   {
@@ -43,6 +44,11 @@ module.exports = {
       packages: ['^node_modules/typeorm/'],
       node: true,
     }),
+    ...ring('express-session', {
+      rings: ['core', 'storage', 'maintenance'],
+      packages: ['^node_modules/(@types/)?express-session/', '^node_modules/typeorm/'],
+      node: true,
+    }),
     ...ring('testing', { rings: ['core'], packages: ['^node_modules/fast-check/'], node: true }),
     {
       name: 'testing-is-for-tests',
@@ -51,6 +57,14 @@ module.exports = {
       severity: 'error',
       from: { path: lib, pathNot: inLib('testing') },
       to: { path: inLib('testing') },
+    },
+    {
+      name: 'express-session-is-apart',
+      comment:
+        'who does not use the package express-session does not have it: its store is an entrance of its own, nestjs-typeorm-session/express-session',
+      severity: 'error',
+      from: { path: lib, pathNot: inLib('express-session') },
+      to: { path: inLib('express-session') },
     },
     {
       name: 'command-is-a-program',

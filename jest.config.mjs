@@ -18,6 +18,7 @@ const project = {
   transform: { '^.+\\.ts$': ['@swc/jest', swc] },
   moduleNameMapper: {
     '^nestjs-typeorm-session$': '<rootDir>/libs/session/src/index.ts',
+    '^nestjs-typeorm-session/express-session$': '<rootDir>/libs/session/src/express-session/index.ts',
     '^nestjs-typeorm-session/testing$': '<rootDir>/libs/session/src/testing/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -27,6 +27,8 @@ function checkContents(files) {
     'CHANGELOG.md',
     'dist/esm/index.js',
     'dist/cjs/index.js',
+    'dist/esm/express-session/index.js',
+    'dist/cjs/express-session/index.js',
     'dist/cjs/package.json',
     'dist/esm/command/main.js',
   ];

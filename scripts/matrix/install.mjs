@@ -14,6 +14,9 @@ const MODULES = {
   12: { type: 'module', resolution: 'nodenext' },
 };
 
+/** The oldest and the newest that our store for it runs on. */
+const EXPRESS_SESSION = { 11: '1.17', 12: '1' };
+
 /** @returns the tarball, as npm would publish it */
 export function packLibrary(folder) {
   run('npm', ['pack', '--pack-destination', folder, '--loglevel=error'], join(root, 'libs/session'));
@@ -38,6 +41,8 @@ export function makeApplication(folder, tarball, { nest, typeorm }, platforms) {
   const packages = ['common', 'core', 'typeorm', ...platforms.map((platform) => `platform-${platform}`)];
   const nestPackages = packages.map((name) => `@nestjs/${name}@${nest}`);
   const others = [`typeorm@${typeorm}`, 'pg', 'rxjs', 'reflect-metadata', '@types/node@20', '@types/express@5'];
+  if (platforms.includes('express'))
+    others.push('express@5', `express-session@${EXPRESS_SESSION[nest]}`, '@types/express-session');
   run('npm', [...install, ...nestPackages, ...others, tarball], folder);
 
   cpSync(stranger, folder, { recursive: true });
@@ -52,7 +57,9 @@ export function makeApplication(folder, tarball, { nest, typeorm }, platforms) {
     experimentalDecorators: true,
     emitDecoratorMetadata: true,
   };
-  const files = platforms.map((platform) => `${platform}.ts`);
+  const files = platforms.flatMap((platform) =>
+    platform === 'express' ? ['express.ts', 'plain.ts'] : [`${platform}.ts`],
+  );
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--project', folder], folder);
   return folder;

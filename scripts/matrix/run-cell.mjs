@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { AXES } from './cells.mjs';
 import { check } from './check.mjs';
+import { keepALegacySession } from './visit-legacy.mjs';
 import { keepASession } from './visit.mjs';
 
 const startDeadline = 60_000;
@@ -19,8 +20,8 @@ const stopDeadline = 10_000;
 export async function runCell(cell, { application, node, databaseUrl }) {
   const database = new pg.Client({ connectionString: databaseUrl });
   const processes = [];
-  const start = async () => {
-    const child = spawn(node, [join(application, `${cell.platform}.js`)], {
+  const start = async (program = cell.platform) => {
+    const child = spawn(node, [join(application, `${program}.js`)], {
       cwd: application,
       // NODE_OPTIONS may hold a loader that is meant for us, and NODE_ENV=production would rename the cookie.
       env: { ...process.env, NODE_OPTIONS: undefined, NODE_ENV: undefined, DATABASE_URL: databaseUrl },
@@ -39,6 +40,11 @@ export async function runCell(cell, { application, node, databaseUrl }) {
     );
     const [versions, same] = reports.map((report) => versionsOf(cell, report));
     check('what the second process runs', same, versions);
+    if (cell.platform === 'express') {
+      const plain = await start('plain');
+      await keepALegacySession([...urls, plain]);
+      await checkPlain(cell, plain);
+    }
     await Promise.all(processes.map(stop));
     return versions;
   } finally {
@@ -48,6 +54,16 @@ export async function runCell(cell, { application, node, databaseUrl }) {
     }
     await database.end();
   }
+}
+
+/** The process without Nest has loaded nothing of it, and the TypeORM of the cell. */
+async function checkPlain(cell, url) {
+  const { packages, builds } = await (await fetch(`${url}/loaded`, { signal: AbortSignal.timeout(10_000) })).json();
+  const nest = packages.filter(({ name }) => name.startsWith('@nestjs/'));
+  check('what the program without Nest loaded of it', nest, []);
+  const [{ version }] = packages.filter(({ name }) => name === 'typeorm');
+  check('its version of TypeORM', version.startsWith(cell.typeorm), true);
+  check('how many builds of the library it loaded', builds.length, 1);
 }
 
 function watch(child) {
@@ -81,7 +97,7 @@ async function stop({ child, exited }) {
   child.kill('SIGTERM');
   const [code, signal] = await exited;
   clearTimeout(timer);
-  // Nest runs its shutdown hooks and then sends itself the signal once more.
+  // Nest runs its shutdown hooks and then sends itself the signal once more; without Nest it is the end at once.
   check('its end after SIGTERM', [code, signal], [null, 'SIGTERM']);
 }
 

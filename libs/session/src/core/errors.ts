@@ -91,6 +91,14 @@ export class SessionJoinError extends Error {}
  */
 export type StoreFailure = 'unavailable' | 'unknown' | 'conflict' | 'refused';
 
+/** What a failure of the store is to the application. */
+export const STORE_CODES: Readonly<Record<StoreFailure, SessionErrorCode>> = {
+  unavailable: 'SESSION_UNAVAILABLE',
+  unknown: 'SESSION_OUTCOME_UNKNOWN',
+  conflict: 'SESSION_CONFLICT',
+  refused: 'SESSION_FAILED',
+};
+
 /**
  * The only error a store throws. It has no `cause`: driver errors print parameters, and those are tokens' hashes and
  * session values.

@@ -4,9 +4,9 @@ import {
   SessionConfigError,
   SessionJoinError,
   SessionStoreError,
+  STORE_CODES,
   type SessionErrorCode,
   type SessionFault,
-  type StoreFailure,
 } from './errors.js';
 import { checkKey, JsonProfileError, propertyPath, serialize } from './json-profile.js';
 import { lifetimeOf } from './resolve-options.js';
@@ -27,13 +27,6 @@ const NOTHING: Delta = { set: Object.create(null) as JsonByKey, unset: [] };
  */
 const UPDATE_ATTEMPTS = 50;
 const UPDATE_PAUSE = 100;
-
-const STORE_CODES: Record<StoreFailure, SessionErrorCode> = {
-  unavailable: 'SESSION_UNAVAILABLE',
-  unknown: 'SESSION_OUTCOME_UNKNOWN',
-  conflict: 'SESSION_CONFLICT',
-  refused: 'SESSION_FAILED',
-};
 
 type FlashMessages = Record<string, unknown[]>;
 

@@ -96,7 +96,7 @@ export function resolveOptions(
 }
 
 /** Milliseconds after which a session in use has its idle expiry moved; always less than its idle timeout. */
-export function touchAfterOf(options: ResolvedSessionOptions, idleTimeout: number): number {
+export function touchAfterOf(options: Pick<ResolvedSessionOptions, 'touchAfter'>, idleTimeout: number): number {
   const touchAfter = options.touchAfter ?? Math.max(MIN_TOUCH_AFTER, Math.floor(idleTimeout / 20));
   return touchAfter < idleTimeout ? touchAfter : Math.floor(idleTimeout / 2);
 }

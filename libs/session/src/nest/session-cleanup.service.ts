@@ -2,6 +2,7 @@ import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationB
 import { ModuleRef } from '@nestjs/core';
 import type { ResolvedSessionOptions } from '../core/options.js';
 import type { SessionContext } from '../core/session-context.js';
+import { scheduleCleanup } from '../maintenance/schedule-cleanup.js';
 import { SessionCleanup, type CleanupResult } from '../maintenance/session-cleanup.js';
 import { SESSION_CONTEXT } from './session.tokens.js';
 
@@ -45,8 +46,7 @@ export class SessionCleanupService implements OnApplicationBootstrap, BeforeAppl
   async onApplicationBootstrap(): Promise<void> {
     if (!this.schedule) return;
     const { interval } = this.schedule;
-    this.timer = setInterval(() => this.runLater(interval), interval);
-    this.timer.unref();
+    this.timer = scheduleCleanup(this.cleanup, interval);
     this.registry = await findRegistry(this.moduleRef);
     this.registry?.addInterval(INTERVAL_NAME, this.timer);
   }
@@ -55,18 +55,6 @@ export class SessionCleanupService implements OnApplicationBootstrap, BeforeAppl
     clearInterval(this.timer);
     if (this.registry?.doesExist('interval', INTERVAL_NAME)) this.registry.deleteInterval(INTERVAL_NAME);
     await this.cleanup.stop();
-  }
-
-  /** Nodes that were started together would clean up together; a part of the interval, drawn anew each time, spreads them. */
-  private runLater(interval: number): void {
-    const timer = setTimeout(
-      () => {
-        // A failure is an event already, and the next run tries again.
-        this.cleanup.run().catch(() => {});
-      },
-      Math.random() * (interval / 2),
-    );
-    timer.unref();
   }
 }
 

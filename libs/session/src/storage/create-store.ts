@@ -9,7 +9,7 @@ import { dialectFor } from './dialects/dialects.js';
 import type { SessionColumns } from './entities/session-columns.js';
 import { sessionTable } from './session-table.js';
 import { TransactionEnds } from './transaction-ends.js';
-import { TypeOrmSessionStore, type StoreLimits } from './typeorm-session.store.js';
+import { TypeOrmSessionStore, type StoreLimits, type StoreParts } from './typeorm-session.store.js';
 
 /**
  * The store for a data source's database; says so where there is none.
@@ -26,24 +26,59 @@ export function createStore(
   cache?: CacheLimits,
   emit: (event: SessionEvent) => void = () => {},
 ): SessionStore {
+<<<<<<< HEAD
   const dialect = dialectFor(dataSource.options.type);
   if (preparedStatements && !dialect.preparesStatements) {
     throw new SessionConfigError(
       `preparedStatements is for PostgreSQL, and the data source is of type ${dataSource.options.type}. Leave it out.`,
     );
   }
+=======
+>>>>>>> store
   if (!dataSource.isInitialized) {
     throw new SessionConfigError(
       'The TypeORM data source is not initialized when the application starts. Remove manualInitialization from its options.',
     );
   }
+  const parts = partsOf(dataSource, entity, warn);
+  const { dialect, connection, table } = parts;
+  const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
+  const store = new TypeOrmSessionStore({ ...parts, announces: announcements !== undefined }, limits);
+  return cache ? new CachingStore(store, cache, announcements ?? new TimeAlone()) : store;
+}
+
+/**
+ * The same without a cache, for an initialized data source: it can do more than the port says.
+ *
+ * @param warn is told of a set-up that works and will hurt.
+ */
+export function createTypeOrmStore(
+  dataSource: DataSource,
+  entity: EntityTarget<SessionColumns>,
+  limits: StoreLimits,
+  warn: (sentence: string) => void,
+): TypeOrmSessionStore {
+  return new TypeOrmSessionStore({ ...partsOf(dataSource, entity, warn), announces: false }, limits);
+}
+
+function partsOf(
+  dataSource: DataSource,
+  entity: EntityTarget<SessionColumns>,
+  warn: (sentence: string) => void,
+): Omit<StoreParts, 'announces'> {
+  const dialect = dialectFor(dataSource.options.type);
   const table = sessionTable(dataSource, entity, dialect.columnsName);
+<<<<<<< HEAD
   const connection = dialect.connect(dataSource, warn, preparedStatements);
   const transactionEnds = new TransactionEnds(dataSource);
   const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
   const announces = announcements !== undefined;
   const store = new TypeOrmSessionStore({ dataSource, dialect, connection, table, transactionEnds, announces }, limits);
   return cache ? new CachingStore(store, cache, announcements ?? new TimeAlone()) : store;
+=======
+  const connection = dialect.connect(dataSource, warn);
+  return { dataSource, dialect, connection, table, transactionEnds: new TransactionEnds(dataSource) };
+>>>>>>> store
 }
 
 /** A store of the application's own with a cache: what nodes have to tell each other it cannot announce. */

@@ -18,7 +18,14 @@ import type {
   StoreHealth,
 } from '../core/store.js';
 import { StatementError, type Operation, type Runner, type StatementFailure } from './connection.js';
-import type { DialectConnection, Expiry, Look, SessionDialect, SessionOperations } from './dialects/dialect.js';
+import type {
+  DialectConnection,
+  Expiry,
+  IdleLifetime,
+  Look,
+  SessionDialect,
+  SessionOperations,
+} from './dialects/dialect.js';
 import { JoinedRunner } from './joined-runner.js';
 import { selfCheck } from './self-check.js';
 import { foundIn, SessionBatches } from './session-batches.js';
@@ -190,6 +197,15 @@ export class TypeOrmSessionStore implements SessionStore {
     return missedOf(look) ?? { status: 'unfit', value: look!.value, version: look!.version };
   }
 
+  /**
+   * Merges a delta and gives the session another idle timeout, which counts from now and may end it earlier than the one
+   * before. The absolute expiry stays.
+   */
+  async retime(ref: SessionRef, delta: Delta, lifetime: IdleLifetime): Promise<Applied | Missed> {
+    const mark = randomUUID();
+    return this.#writeOurs(ref, this.#operations.retime(ref, delta, lifetime, mark), mark, this.#deadline());
+  }
+
   async delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed> {
     const deadline = this.#deadline();
     try {
@@ -206,6 +222,21 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async deleteExpired(limit: number): Promise<number> {
     return this.#read(this.#operations.deleteExpired(limit), this.#deadline());
+  }
+
+  /** At most so many sessions that are live or unreadable, in no order. */
+  async list(limit: number): Promise<Found[]> {
+    return foundIn(await this.#read(this.#operations.list(limit), this.#deadline()));
+  }
+
+  /** How many sessions are live. */
+  async count(): Promise<number> {
+    return this.#read(this.#operations.count(), this.#deadline());
+  }
+
+  /** Deletes at most `limit` sessions, live or not. Returns how many. */
+  async deleteAny(limit: number): Promise<number> {
+    return this.#read(this.#operations.deleteAny(limit), this.#deadline());
   }
 
   async #writeOurs(

@@ -1,5 +1,6 @@
 import type { DataSource, QueryRunner, TableOptions } from 'typeorm';
 import type { SessionEvent } from '../../core/events.js';
+import type { SessionLifetime } from '../../core/options.js';
 import type { AtomicOperation, Delta, Found, NewSession, Replacement, SessionRef } from '../../core/store.js';
 import type { Announcements } from '../cache/announcements.js';
 import type { Connection, Operation, Runner } from '../connection.js';
@@ -34,6 +35,9 @@ export interface RowUpdate {
   readonly mark: string;
 }
 
+/** What a cookie can say of a session's life. */
+export type IdleLifetime = Pick<SessionLifetime, 'idleTimeout' | 'persistent'>;
+
 export interface RowTouch {
   readonly ref: SessionRef;
   readonly touchAfter: number;
@@ -66,8 +70,16 @@ export interface SessionOperations {
     maxBytes: number,
     mark: string,
   ): Operation<{ value: string | undefined } | undefined>;
+  /** Gives the session another idle timeout, which counts from now and may end it earlier than the one before. */
+  retime(ref: SessionRef, delta: Delta, lifetime: IdleLifetime, mark: string): Operation<Expiry>;
   delete(ref: SessionRef): Operation<boolean>;
   deleteExpired(limit: number): Operation<number>;
+  /** Sessions that are live or unreadable, in no order. */
+  list(limit: number): Operation<FoundRow[]>;
+  /** How many are live. */
+  count(): Operation<number>;
+  /** Deletes sessions, whatever their state; waits for those who write to them. */
+  deleteAny(limit: number): Operation<number>;
 }
 
 /** Sentences for what the boot check finds, by the `reason` of the failed statement. */

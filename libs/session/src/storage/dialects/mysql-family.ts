@@ -15,7 +15,7 @@ import {
   type SessionOperations,
 } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
-import { AskedHashes, lookOf, rowOf, foundRowsOf } from './rows.js';
+import { affectedBy, ANY_HASH, AskedHashes, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
 
 /** What MariaDB and MySQL do differently. */
 export interface MysqlFlavour {
@@ -192,6 +192,12 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
 
   const isObject = `JSON_VALID(${c.data}) AND JSON_TYPE(${c.data}) = 'OBJECT'`;
 
+  const readable = `CASE WHEN ${c.version} IS NOT NULL AND ${isObject} THEN ${bytesOf(flavour.text(c.data))} END`;
+  /** What foundOf reads. */
+  const session =
+    `${c.id}, LOWER(HEX(${c.tokenHash})), ${readable}, ${bytesOf(c.userId)}, ${c.idleTimeout}, ${c.persistent}, ` +
+    `${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.touchedAt}, ${NOW}`;
+
   return {
     create(session, mark) {
       const p = new Parameters();
@@ -212,11 +218,8 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       // An empty list would be an error.
       const hashes = tokenHashes.map((hash) => p.bytes(hash)).join(', ') || 'NULL';
       const replaced = `NULL, LOWER(HEX(${c.previousTokenHash})), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
-      const data = `CASE WHEN ${c.version} IS NOT NULL AND ${isObject} THEN ${bytesOf(flavour.text(c.data))} END`;
       const statement = p.statement(
-        `SELECT ${c.id}, LOWER(HEX(${c.tokenHash})), ${data}, ${bytesOf(c.userId)}, ${c.idleTimeout}, ${c.persistent}, ` +
-          `${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.touchedAt}, ${NOW} ` +
-          `FROM ${name} WHERE ${c.tokenHash} IN (${hashes}) AND ${isLive} ` +
+        `SELECT ${session} FROM ${name} WHERE ${c.tokenHash} IN (${hashes}) AND ${isLive} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} ` +
           `WHERE ${c.previousTokenHash} IN (${hashes}) AND ${c.previousTokenUntil} > ${MOMENT}`,
       );
@@ -304,6 +307,18 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       return (connection) => connection.transaction(() => work(connection));
     },
 
+    retime(ref, delta, { idleTimeout, persistent }, mark) {
+      const p = new Parameters();
+      const idle = p.number(idleTimeout);
+      const statement = p.statement(
+        `UPDATE ${name} SET ${c.data} = ${flavour.document(merged(c.data, delta, p))}, ${written(mark, p)}, ` +
+          `${c.touchedAt} = ${NOW}, ${c.idleTimeout} = ${idle}, ${c.persistent} = ${p.number(Number(persistent))}, ` +
+          `${c.expiresAt} = LAST_INSERT_ID(LEAST(${c.absoluteExpiresAt}, ${NOW} + ${idle})) ` +
+          `WHERE ${isOurs(ref, p)} AND ${isObject}`,
+      );
+      return expiryOf(statement);
+    },
+
     delete(ref) {
       const p = new Parameters();
       const statement = p.statement(`DELETE FROM ${name} WHERE ${isOurs(ref, p, 'TRUE')}`);
@@ -341,6 +356,23 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
         await connection.run({ sql: 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED', parameters: [] });
         return connection.transaction(() => work(connection));
       };
+    },
+
+    list(limit) {
+      const p = new Parameters();
+      return foundRowsOf(
+        p.statement(`SELECT ${session} FROM ${name} WHERE ${isLive} LIMIT ${p.number(limit)}`),
+        ANY_HASH,
+      );
+    },
+
+    count() {
+      return numberFrom({ sql: `SELECT COUNT(*) FROM ${name} WHERE ${isLive}`, parameters: [] });
+    },
+
+    deleteAny(limit) {
+      const p = new Parameters();
+      return affectedBy(p.statement(`DELETE FROM ${name} ORDER BY ${c.id} LIMIT ${p.number(limit)}`));
     },
   };
 }

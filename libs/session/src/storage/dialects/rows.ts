@@ -1,6 +1,12 @@
 import type { RawRow, Statement, Operation } from '../connection.js';
 import type { Expiry, FoundRow, Look } from './dialect.js';
 
+/** Rows are told by these objects; of others there is nothing to tell. */
+export type Hashes = Pick<AskedHashes, 'of'>;
+
+/** For a statement that asks for all that there is. */
+export const ANY_HASH: Hashes = { of: (hex) => Buffer.from(hex, 'hex') };
+
 /** The hashes that a statement asks for, by their hex in lower case. The rows it finds are told by the same objects. */
 export class AskedHashes {
   readonly #byHex = new Map<string, Buffer>();
@@ -26,7 +32,7 @@ export class AskedHashes {
  *
  * @param unit milliseconds in what the times count since the epoch.
  */
-export function foundOf(asked: AskedHashes, row: RawRow, unit = 1): FoundRow | undefined {
+export function foundOf(asked: Hashes, row: RawRow, unit = 1): FoundRow | undefined {
   const [id, hexOfHash, data, userId, idleTimeout, persistent] = row;
   const tokenHash = asked.of(hexOfHash!);
   if (!tokenHash) return undefined;
@@ -81,7 +87,7 @@ export function expiryOf(statement: Statement): Operation<Expiry> {
 }
 
 /** A statement that answers what is known of the hashes it asks for. */
-export function foundRowsOf(statement: Statement, asked: AskedHashes): Operation<FoundRow[]> {
+export function foundRowsOf(statement: Statement, asked: Hashes): Operation<FoundRow[]> {
   return async (connection) => {
     const found: FoundRow[] = [];
     for (const row of (await connection.run(statement)).rows) {
@@ -98,6 +104,11 @@ export function rowOf<R>(statement: Statement, read: (row: RawRow) => R): Operat
     const [row] = (await connection.run(statement)).rows;
     return row && read(row);
   };
+}
+
+/** A statement that answers one number. */
+export function numberFrom(statement: Statement): Operation<number> {
+  return async (connection) => Number((await connection.run(statement)).rows[0]?.[0]);
 }
 
 /** A statement that answers how many rows it found. */

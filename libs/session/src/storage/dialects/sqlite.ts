@@ -10,7 +10,7 @@ import type { SessionTable } from '../session-table.js';
 import { connectSqlite } from '../sqlite-runner.js';
 import { SESSION_INDICES, type DialectConnection, type SessionDialect, type SessionOperations } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
-import { AskedHashes, affectedBy, expiryOf, lookOf, rowOf, foundRowsOf } from './rows.js';
+import { ANY_HASH, AskedHashes, affectedBy, expiryOf, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
 
 /** From here on a path may name a key that has quotes in it. Before, `json_set` changed another key, or refused. */
 const MINIMUM_MINOR = 47;
@@ -153,6 +153,12 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
     );
   };
 
+  /** What foundOf reads. */
+  const session =
+    `CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, lower(hex(${t.tokenHash})), ` +
+    `${whereReadable(t.data)}, ${t.userId}, ${t.idleTimeout}, ${t.persistent}, ${t.expiresAt}, ` +
+    `${t.absoluteExpiresAt}, ${t.touchedAt}, ${NOW}`;
+
   return {
     create(session, mark) {
       const p = new Parameters();
@@ -172,10 +178,7 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       const hashes = p.list(tokenHashes);
       const replaced = `NULL, lower(hex(${t.previousTokenHash})), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const statement = p.statement(
-        `SELECT CASE typeof(${t.id}) WHEN 'text' THEN ${t.id} ELSE hex(${t.id}) END, lower(hex(${t.tokenHash})), ` +
-          `${whereReadable(t.data)}, ${t.userId}, ${t.idleTimeout}, ${t.persistent}, ${t.expiresAt}, ` +
-          `${t.absoluteExpiresAt}, ${t.touchedAt}, ${NOW} ` +
-          `FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
+        `SELECT ${session} FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} WHERE ${t.previousTokenHash} IN (${hashes}) ` +
           `AND typeof(${t.previousTokenUntil}) = 'integer' AND ${t.previousTokenUntil} > ${NOW}`,
       );
@@ -268,6 +271,17 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       };
     },
 
+    retime(ref, delta, { idleTimeout, persistent }, mark) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `UPDATE ${name} SET ${c.data} = ${merged(t.data, delta, p)}, ${written(mark, p)}, ${c.touchedAt} = ${NOW}, ` +
+          `${c.idleTimeout} = ${p.add(idleTimeout)}, ${c.persistent} = ${p.add(Number(persistent))}, ` +
+          `${c.expiresAt} = min(${t.absoluteExpiresAt}, ${NOW} + ${p.add(idleTimeout)}) ` +
+          `WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
+      );
+      return expiryOf(statement);
+    },
+
     delete(ref) {
       const p = new Parameters();
       const statement = p.statement(
@@ -282,6 +296,26 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       const statement = p.statement(
         `DELETE FROM ${name} WHERE ${t.id} IN (SELECT ${t.id} FROM ${name} ` +
           `WHERE ${t.expiresAt} <= ${NOW} OR ${t.expiresAt} > ${GREATEST_INTEGER} LIMIT ${p.add(limit)})`,
+      );
+      return affectedBy(statement);
+    },
+
+    list(limit) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `SELECT ${session} FROM ${name} WHERE ${t.expiresAt} > ${NOW} LIMIT ${p.add(limit)}`,
+      );
+      return foundRowsOf(statement, ANY_HASH);
+    },
+
+    count() {
+      return numberFrom({ sql: `SELECT count(*) FROM ${name} WHERE ${isLive}`, parameters: [] });
+    },
+
+    deleteAny(limit) {
+      const p = new Parameters();
+      const statement = p.statement(
+        `DELETE FROM ${name} WHERE ${t.id} IN (SELECT ${t.id} FROM ${name} LIMIT ${p.add(limit)})`,
       );
       return affectedBy(statement);
     },

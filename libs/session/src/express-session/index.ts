@@ -1,0 +1,11 @@
+export { SessionConfigError } from '../core/errors.js';
+export type { SessionEvent } from '../core/events.js';
+export type { Duration, SessionCleanupOptions } from '../core/options.js';
+export { MysqlSessionColumns, Session as MysqlSessionEntity } from '../storage/entities/mysql-session.entity.js';
+export { PostgresSessionColumns, Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
+export { SessionColumns } from '../storage/entities/session-columns.js';
+export { SqliteSessionColumns, Session as SqliteSessionEntity } from '../storage/entities/sqlite-session.entity.js';
+export { CreateSessions1764000000000 } from '../storage/migrations/create-sessions.js';
+export { ExpressSessionError, type ExpressSessionErrorCode } from './express-session.error.js';
+export type { ExpressSessionStoreOptions } from './express-session.options.js';
+export { ExpressSessionStore } from './express-session.store.js';
