@@ -2,8 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   CreateSessions1764000000000,
-  MysqlSessionEntity,
   SessionEntity,
+  SqliteSessionEntity,
   type SessionStore,
 } from 'nestjs-typeorm-session';
 import { DataSource } from 'typeorm';
@@ -88,10 +88,11 @@ describe('[prepared] statements with names', () => {
     expect(await useOnce(store)).toMatchObject([{ status: 'live' }]);
   });
 
-  it('are refused where the database has none', () => {
-    const mysql = new DataSource({ type: 'mysql', database: 'none', entities: [MysqlSessionEntity] });
-    expect(() => createStore(mysql, MysqlSessionEntity, { ...LIMITS, preparedStatements: true }, () => {})).toThrow(
-      'preparedStatements is for PostgreSQL, and the data source is of type mysql. Leave it out.',
+  it('are refused where the database has none', async () => {
+    const sqlite = await new DataSource({ type: 'sqljs', entities: [SqliteSessionEntity] }).initialize();
+    expect(() => createStore(sqlite, SqliteSessionEntity, { ...LIMITS, preparedStatements: true }, () => {})).toThrow(
+      'preparedStatements is for PostgreSQL, and the data source is of type sqljs. Leave it out.',
     );
+    await sqlite.destroy();
   });
 });

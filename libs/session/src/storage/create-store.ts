@@ -26,21 +26,12 @@ export function createStore(
   cache?: CacheLimits,
   emit: (event: SessionEvent) => void = () => {},
 ): SessionStore {
-<<<<<<< HEAD
-  const dialect = dialectFor(dataSource.options.type);
-  if (preparedStatements && !dialect.preparesStatements) {
-    throw new SessionConfigError(
-      `preparedStatements is for PostgreSQL, and the data source is of type ${dataSource.options.type}. Leave it out.`,
-    );
-  }
-=======
->>>>>>> store
   if (!dataSource.isInitialized) {
     throw new SessionConfigError(
       'The TypeORM data source is not initialized when the application starts. Remove manualInitialization from its options.',
     );
   }
-  const parts = partsOf(dataSource, entity, warn);
+  const parts = partsOf(dataSource, entity, warn, preparedStatements);
   const { dialect, connection, table } = parts;
   const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
   const store = new TypeOrmSessionStore({ ...parts, announces: announcements !== undefined }, limits);
@@ -65,20 +56,17 @@ function partsOf(
   dataSource: DataSource,
   entity: EntityTarget<SessionColumns>,
   warn: (sentence: string) => void,
+  prepares = false,
 ): Omit<StoreParts, 'announces'> {
   const dialect = dialectFor(dataSource.options.type);
+  if (prepares && !dialect.preparesStatements) {
+    throw new SessionConfigError(
+      `preparedStatements is for PostgreSQL, and the data source is of type ${dataSource.options.type}. Leave it out.`,
+    );
+  }
   const table = sessionTable(dataSource, entity, dialect.columnsName);
-<<<<<<< HEAD
-  const connection = dialect.connect(dataSource, warn, preparedStatements);
-  const transactionEnds = new TransactionEnds(dataSource);
-  const announcements = cache && dialect.announcements?.(dataSource, table, connection.runner, { emit, warn });
-  const announces = announcements !== undefined;
-  const store = new TypeOrmSessionStore({ dataSource, dialect, connection, table, transactionEnds, announces }, limits);
-  return cache ? new CachingStore(store, cache, announcements ?? new TimeAlone()) : store;
-=======
-  const connection = dialect.connect(dataSource, warn);
+  const connection = dialect.connect(dataSource, warn, prepares);
   return { dataSource, dialect, connection, table, transactionEnds: new TransactionEnds(dataSource) };
->>>>>>> store
 }
 
 /** A store of the application's own with a cache: what nodes have to tell each other it cannot announce. */
