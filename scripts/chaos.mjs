@@ -5,7 +5,7 @@
 //   npm run chaos -- --database postgres|postgres-failover|galera|sqlite --seconds 120 --json FILE
 //
 //   --processes 3 --clients 24   of the application, and how many visitors it has
-//   --rate 400                   requests a second that they try to make
+//   --rate 400                   things a second that they try to do, some of them with several requests
 //   --faults a,b                 these alone; --list names them
 //   --expired 10000              rows that the sweep has to remove
 //   --full                       200 clients, 10 minutes, a million expired rows, unless told otherwise
@@ -29,7 +29,7 @@ import { closeConnections } from './race/client.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const DATABASES = ['postgres', 'postgres-failover', 'galera', 'sqlite'];
-const CONTROL_SECONDS = 6;
+const CONTROL_SECONDS = 5;
 
 const { values } = parseArgs({
   allowNegative: true,
@@ -114,6 +114,7 @@ function chosenFaults() {
 async function run(faults) {
   const { dataSource } = await import(`./race/databases/${database.family}.mjs`);
   await createSessions(dataSource(database.location));
+  await database.watch();
   const version = await database.version();
   console.log(`${values.database} ${version}, seed ${seed}`);
   const controlDetected = values.controls === false || values.defect !== undefined ? undefined : await controls();
