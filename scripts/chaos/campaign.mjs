@@ -6,6 +6,7 @@ import { judgeAudit } from './checker/audit.mjs';
 import { Harms } from './checker/harms.mjs';
 import { judge } from './checker/judge.mjs';
 import { Clients } from './clients.mjs';
+import { seesVersions } from './databases/audit-triggers.mjs';
 import { runSchedule } from './faults/schedule.mjs';
 import { sleep } from './faults/tools.mjs';
 import { Fleet } from './fleet.mjs';
@@ -83,7 +84,7 @@ export async function campaign(database, { processes, clients, rate, seconds, se
       growth: watch.growth,
       atRest,
       deletedAlive: audit.deletedAlive.length,
-      versionJumps: audit.versionJumps.length,
+      versionJumps: seesVersions(family) ? audit.versionJumps.length : null,
       notes: [...audit.deletedAlive, ...audit.versionJumps].slice(0, NOTES),
       restarts: fleet.members.map(({ restarts }) => restarts),
       unexpectedExits: fleet.unexpectedExits,

@@ -19,7 +19,7 @@ export function complaints(result, { asynchronous = false } = {}) {
   const { deletedAlive, versionJumps, notes } = result;
   if (deletedAlive + versionJumps > 0) {
     found.push(
-      `${deletedAlive} sessions were deleted before their expiry, and ${versionJumps} versions jumped: ${notes[0]}`,
+      `${deletedAlive} sessions were deleted before their expiry, and ${versionJumps ?? 'perhaps'} versions jumped: ${notes[0]}`,
     );
   }
   if (result.wrong.length > 0) found.push(`${result.wrong.length} wrong answers, the first of them ${result.wrong[0]}`);
