@@ -1,24 +1,36 @@
 // How long each session operation of a request takes, in the process that answers: a request has up to three of them (the
 // session is opened, the handler asks something of it, and what it changed is saved), each with a deadline of its own.
+import { ServerResponse } from 'node:http';
 
 /** The header of a response that tells the longest of them, in milliseconds. */
 export const LONGEST = 'x-longest-operation';
 
 export class Stopwatch {
-  #begins = new WeakMap();
   /** Moments of a handler, by the body of its request. */
   #handlers = new WeakMap();
 
-  /** @param {import('fastify').FastifyInstance} fastify in which the library's hooks are already: ours come after them */
+  /** @param {import('fastify').FastifyInstance} fastify */
   attach(fastify) {
-    fastify.addHook('onRequest', async (request) => void this.#begins.set(request.raw, performance.now()));
-    fastify.addHook('onSend', async (request, reply) => {
-      const begin = this.#begins.get(request.raw);
-      const { began, ended, waited = 0 } = this.#handlers.get(request.body ?? {}) ?? {};
-      const end = performance.now();
-      const stages = began === undefined ? [end - begin] : [began - begin, ended - began - waited, end - ended];
-      reply.header(LONGEST, Math.max(...stages).toFixed(1));
+    fastify.addHook('onRequest', async (request, { raw }) => {
+      const begin = performance.now();
+      // Beneath the library, which holds the response until all is saved.
+      for (const method of ['writeHead', 'end']) {
+        const original = raw[method];
+        raw[method] = (...args) => {
+          if (!raw.headersSent && !raw.hasHeader(LONGEST)) {
+            ServerResponse.prototype.setHeader.call(raw, LONGEST, this.#longest(request, begin).toFixed(1));
+          }
+          return original.apply(raw, args);
+        };
+      }
     });
+  }
+
+  #longest({ body }, begin) {
+    const { began, ended, waited = 0 } = this.#handlers.get(body ?? {}) ?? {};
+    const end = performance.now();
+    if (began === undefined) return end - begin;
+    return Math.max(began - begin, ended - began - waited, end - ended);
   }
 
   /** @param {Function} answer a handler: see operations.mjs */
