@@ -94,6 +94,7 @@ export async function campaign(database, { processes, clients, rate, seconds, se
         at: secondsOf(fault.begin - begin),
         seconds: secondsOf(fault.end - fault.begin),
         effect: fault.effect,
+        failure: fault.failure,
       })),
     };
   } finally {

@@ -29,6 +29,9 @@ export function complaints(result, { asynchronous = false } = {}) {
   for (const { pid, heapMbPerMinute, seconds } of growing) {
     found.push(`the memory of process ${pid} grew by ${heapMbPerMinute} MB a minute, for ${seconds} s`);
   }
+  for (const { name, failure } of result.faults ?? []) {
+    if (failure !== undefined) found.push(`the fault ${name} did not do what it should: ${failure}`);
+  }
   if (result.acknowledged === 0) found.push('nothing was acknowledged');
   const { calmRequests, calmRefused, lateRefusals, slowestRefusedOperationMs } = result;
   if (calmRefused > calmRequests * CALM_REFUSED) {

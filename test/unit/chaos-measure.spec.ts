@@ -108,6 +108,13 @@ describe('the figures of npm run chaos', () => {
     ]);
   });
 
+  it('complain about a fault that failed', () => {
+    const faults = [{ name: 'cut', failure: 'nothing was cut' }, { name: 'sweep' }];
+    expect(complaints({ ...nothing, ...measure(run(() => false)), faults })).toEqual([
+      'the fault cut did not do what it should: nothing was cut',
+    ]);
+  });
+
   it('complain about what the database noted', () => {
     const result = { ...nothing, ...measure(run(() => false)), deletedAlive: 1, notes: ['the row of s1 was deleted'] };
     expect(complaints(result)).toEqual([

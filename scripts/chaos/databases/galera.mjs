@@ -78,7 +78,10 @@ export async function start() {
     hasExpired: async (expiry) =>
       (await query(`SELECT 1 FROM ${table} WHERE expires_at = ${expiry} LIMIT 1`)).length > 0,
     countExpired: async () =>
-      Number((await query(`SELECT count(*) AS n FROM ${table} WHERE data = '{"owner":"expired"}'`))[0].n),
+      Number(
+        (await query(`SELECT count(*) AS n FROM ${table} WHERE data = '{"owner":"expired"}'`, { timeout: 60_000 }))[0]
+          .n,
+      ),
     faults: {
       async 'node-killed'(world) {
         const node = world.random.pick(NODES);

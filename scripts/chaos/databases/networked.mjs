@@ -81,7 +81,10 @@ export const postgresReads = (engine) => ({
   hasExpired: async (expiry) =>
     (await engine.query(`SELECT 1 FROM sessions WHERE expires_at = to_timestamp(${expiry / 1000}) LIMIT 1`)).length > 0,
   countExpired: async () =>
-    Number((await engine.query(`SELECT count(*) FROM sessions WHERE data ->> 'owner' = 'expired'`))[0].count),
+    Number(
+      (await engine.query(`SELECT count(*) FROM sessions WHERE data ->> 'owner' = 'expired'`, { timeout: 60_000 }))[0]
+        .count,
+    ),
 });
 
 /** Refuses writes to everybody who does not ask otherwise, as administrators do before a switch-over. */
