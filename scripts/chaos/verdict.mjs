@@ -18,9 +18,8 @@ export function complaints(result, { asynchronous = false } = {}) {
   }
   const { deletedAlive, versionJumps, notes } = result;
   if (deletedAlive + versionJumps > 0) {
-    found.push(
-      `${deletedAlive} sessions were deleted before their expiry, and ${versionJumps ?? 'perhaps'} versions jumped: ${notes[0]}`,
-    );
+    const jumps = versionJumps === null ? '' : `, and ${versionJumps} versions jumped`;
+    found.push(`${deletedAlive} sessions were deleted before their expiry${jumps}: ${notes[0]}`);
   }
   if (result.wrong.length > 0) found.push(`${result.wrong.length} wrong answers, the first of them ${result.wrong[0]}`);
   found.push(...result.unexpectedExits);
