@@ -5,10 +5,10 @@
 //   npm run chaos -- --database postgres|postgres-failover|galera|sqlite --seconds 120 --json FILE
 //
 //   --processes 3 --clients 24   of the application, and how many visitors it has
-//   --rate 400                   requests a second that they try to make
+//   --rate 400                   things a second that they try to do, some of them with several requests
 //   --faults a,b                 these alone; --list names them
 //   --expired 10000              rows that the sweep has to remove
-//   --full                       200 clients, 10 minutes, a million expired rows, unless told otherwise
+//   --full                       200 clients, 10 minutes, a million expired rows (Galera: 100 000), unless told otherwise
 //   --asynchronous               (postgres-failover) no commit waits for a standby: a failover may lose some, which are counted
 //   --defect NAME                the application is wrong in this way, and the run has to fail
 //   --controls, --no-controls    only the defects one after the other, or none of them
@@ -29,7 +29,7 @@ import { closeConnections } from './race/client.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const DATABASES = ['postgres', 'postgres-failover', 'galera', 'sqlite'];
-const CONTROL_SECONDS = 6;
+const CONTROL_SECONDS = 5;
 
 const { values } = parseArgs({
   allowNegative: true,
@@ -57,7 +57,8 @@ if (values.docs) {
   process.exit();
 }
 const usual = values.full
-  ? { clients: 200, rate: 700, seconds: 600, expired: 1_000_000 }
+  ? // A million rows are written, and swept, by all three servers of Galera: on two cores that is most of the ten minutes.
+    { clients: 200, rate: 800, seconds: 600, expired: values.database === 'galera' ? 100_000 : 1_000_000 }
   : { clients: 24, rate: 400, seconds: 120, expired: 10_000 };
 const numberOf = (name) => {
   const number = Number(values[name] ?? usual[name]);
@@ -74,6 +75,7 @@ if (!values.built) execFileSync(process.execPath, ['scripts/build-lib.mjs'], { c
 // Imported late: they import what was built just now.
 const { createSessions } = await import('./race/tables.mjs');
 const { campaign } = await import('./chaos/campaign.mjs');
+const { seesVersions } = await import('./chaos/databases/audit-triggers.mjs');
 const { defects } = await import('./chaos/node/defects.mjs');
 const { applicationFaults, skippedFaults } = await import('./chaos/faults/application.mjs');
 const { start } = await import(`./chaos/databases/${values.database}.mjs`);
@@ -114,6 +116,7 @@ function chosenFaults() {
 async function run(faults) {
   const { dataSource } = await import(`./race/databases/${database.family}.mjs`);
   await createSessions(dataSource(database.location));
+  await database.watch();
   const version = await database.version();
   console.log(`${values.database} ${version}, seed ${seed}`);
   const controlDetected = values.controls === false || values.defect !== undefined ? undefined : await controls();
@@ -131,7 +134,7 @@ async function run(faults) {
 /** @returns {Promise<Record<string, number>>} how often each planted defect was found, by its name */
 async function controls() {
   const detected = {};
-  for (const defect of defects) {
+  for (const defect of defects.filter((name) => name !== 'versionJumps' || seesVersions(database.family))) {
     const options = { processes: 2, clients: 12, rate: 400, seconds: CONTROL_SECONDS, expired: 0 };
     const result = await campaign(database, { ...options, seed, faults: {}, defect, tell: () => {} });
     detected[defect] = result[defect];

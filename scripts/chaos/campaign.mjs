@@ -2,18 +2,23 @@
 import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { seeded } from '../race/random.mjs';
+import { judgeAudit } from './checker/audit.mjs';
 import { Harms } from './checker/harms.mjs';
 import { judge } from './checker/judge.mjs';
 import { Clients } from './clients.mjs';
+import { seesVersions } from './databases/audit-triggers.mjs';
 import { runSchedule } from './faults/schedule.mjs';
 import { sleep } from './faults/tools.mjs';
 import { Fleet } from './fleet.mjs';
 import { measure } from './measure.mjs';
+import { MemoryWatch } from './memory.mjs';
+import { heldAtRest } from './quiescence.mjs';
 import { Traffic } from './traffic.mjs';
 
 /** Longer than any statement of a request that has been given up may go on. */
 const SETTLED_AFTER = 4000;
 const EVIDENCE = 5;
+const NOTES = 20;
 
 /**
  * @param {any} database see databases/
@@ -37,6 +42,7 @@ export async function campaign(database, { processes, clients, rate, seconds, se
     if (found.total > 0 && evidence.length < EVIDENCE)
       evidence.push({ name, found: found.sentences, events: events.slice(-40) });
   };
+  const watch = new MemoryWatch(fleet);
   const delays = monitorEventLoopDelay();
   delays.enable();
   try {
@@ -48,7 +54,10 @@ export async function campaign(database, { processes, clients, rate, seconds, se
     const log = await runSchedule(faults, world, seconds, tell);
     const end = performance.now();
     await crowd.stop();
-    await sleep(SETTLED_AFTER);
+    watch.stop();
+    // Without faults nobody has given up anything.
+    if (log.length > 0) await sleep(SETTLED_AFTER);
+    const atRest = await heldAtRest(fleet, database);
     const memory = { begin: await memoryBegin, end: await memoryOf(fleet) };
 
     const rows = await rowsByOwner(database);
@@ -57,6 +66,7 @@ export async function campaign(database, { processes, clients, rate, seconds, se
       onJudged(judge({ name, events, idle, rows: rows.get(name) ?? [] }), lineage);
       rows.delete(name);
     }
+    const audit = judgeAudit(await database.noted(), [...crowd.open, ...crowd.closed]);
     for (const owner of rows.keys()) harms.add('resurrected', `a row of ${owner ?? 'nobody'} is there`);
 
     const frozen = fleet.members.flatMap(({ index, frozen: times }) =>
@@ -71,6 +81,11 @@ export async function campaign(database, { processes, clients, rate, seconds, se
       evidence,
       sessions: crowd.open.length + crowd.closed.length,
       memory,
+      growth: watch.growth,
+      atRest,
+      deletedAlive: audit.deletedAlive.length,
+      versionJumps: seesVersions(family) ? audit.versionJumps.length : null,
+      notes: [...audit.deletedAlive, ...audit.versionJumps].slice(0, NOTES),
       restarts: fleet.members.map(({ restarts }) => restarts),
       unexpectedExits: fleet.unexpectedExits,
       slowestTurnMs: Math.round(delays.max / 1e6),
@@ -79,9 +94,11 @@ export async function campaign(database, { processes, clients, rate, seconds, se
         at: secondsOf(fault.begin - begin),
         seconds: secondsOf(fault.end - fault.begin),
         effect: fault.effect,
+        failure: fault.failure,
       })),
     };
   } finally {
+    watch.stop();
     delays.disable();
     await fleet.stop();
   }

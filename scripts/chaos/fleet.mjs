@@ -72,6 +72,7 @@ export class Member {
   async start(env = {}) {
     const child = fork(main, [JSON.stringify(this.#options)], {
       env: { ...process.env, NODE_ENV: 'development', ...env },
+      execArgv: ['--expose-gc'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#process = child;
@@ -124,11 +125,12 @@ export class Member {
     return took;
   }
 
-  /** @returns {Promise<{ rss: number, heapUsed: number, clock: number }>} how it is */
+  /** @returns {Promise<{ rss: number, heapUsed: number, clock: number, pool?: { busy: number, waiting: number } }>} how it is */
   async ask() {
     const id = ++this.#asked;
     const child = this.#process;
-    child.send({ ask: id });
+    // One that was killed just now gets it no more.
+    child.send({ ask: id }, () => {});
     for (;;) {
       const [message] = await once(child, 'message');
       if (message.answer === id) return message;

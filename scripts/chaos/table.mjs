@@ -59,6 +59,7 @@ const answerTable = (results) =>
       'p99 calm',
       'p99 in faults',
       'Slowest refusal',
+      'Of which one operation',
     ],
     results.map((result) => [
       titleOf(result),
@@ -71,8 +72,13 @@ const answerTable = (results) =>
       `${result.p99CalmMs} ms`,
       `${result.p99FaultMs} ms`,
       `${result.slowestRefusalMs} ms`,
+      operationOf(result),
     ]),
   );
+
+/** The first runs did not tell it. */
+const operationOf = ({ slowestRefusedOperationMs: milliseconds }) =>
+  milliseconds === undefined ? 'not measured' : `${milliseconds} ms`;
 
 function controlsOf({ controlDetected = {} }) {
   const counts = Object.values(controlDetected);

@@ -1,5 +1,6 @@
 // Requests to whichever process comes, and a record of each with what came of it.
 import { post } from '../race/client.mjs';
+import { LONGEST } from './node/stopwatch.mjs';
 import { sleep } from './faults/tools.mjs';
 
 /** A client that has waited for so long has hung up. */
@@ -53,12 +54,15 @@ export class Traffic {
     if (answer.cookie !== undefined && answer.cookie !== lineage.cookies[cookie]) lineage.cookies.push(answer.cookie);
     if (answer.isCleared && op !== 'destroy') this.wrong.push(`${op} of ${lineage.name} cleared the cookie`);
     this.log.push({
+      op,
       begin: event.begin,
       end: event.end,
+      waited: body.wait ?? 0,
       outcome: event.outcome,
       unanswered: event.unanswered,
       code: answer.code,
       member: answer.member,
+      longest: answer.longest,
     });
     return event;
   }
@@ -70,10 +74,12 @@ export class Traffic {
       try {
         const {
           status,
+          headers,
           body: answer,
           cookie: issued,
           isCleared,
         } = await post(member.port, operation, body, cookie, PATIENCE);
+        about.longest = Number(headers[LONGEST]);
         return { ...about, ...this.#resultOf(operation, status, answer, body), cookie: issued, isCleared };
       } catch (error) {
         // Nobody listens there, and a balancer asks another.

@@ -4,7 +4,7 @@ const agent = new Agent({ keepAlive: true });
 
 /**
  * @param {number} [patience] milliseconds to wait for the answer
- * @returns {Promise<{ status: number, body: { value?: unknown, code?: string }, cookie?: string, isCleared: boolean }>}
+ * @returns {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, body: { value?: unknown, code?: string }, cookie?: string, isCleared: boolean }>}
  *   `cookie` is the one that was issued, as the next request sends it
  */
 export function post(port, operation, body, cookie, patience) {
@@ -18,7 +18,8 @@ export function post(port, operation, body, cookie, patience) {
       response.setEncoding('utf8').on('data', (part) => (text += part));
       response.once('error', reject).once('end', () => {
         try {
-          resolve({ status: response.statusCode, body: JSON.parse(text), ...cookieOf(response.headers) });
+          const { statusCode: status, headers } = response;
+          resolve({ status, headers, body: JSON.parse(text), ...cookieOf(headers) });
         } catch (error) {
           reject(new Error(`/${operation} answered ${response.statusCode} and no JSON: ${text}`, { cause: error }));
         }

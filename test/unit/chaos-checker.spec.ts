@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { judgeAudit } from '../../scripts/chaos/checker/audit.mjs';
 import { judge, type Event } from '../../scripts/chaos/checker/judge.mjs';
 
 /** Requests one after the other, 10 ms each, unless told otherwise. */
@@ -155,5 +156,32 @@ describe('the checker of npm run chaos', () => {
   it("finds what is another's", () => {
     expect(harmsOf(history(create, { owner: 's2' }))).toEqual({ crossed: 1 });
     expect(harmsOf(history(create, read({ items: ['s2:a'] })))).toEqual({ crossed: 1 });
+  });
+});
+
+describe('what the database noted', () => {
+  const deleted = (owner: string | null) => ({ what: 'deleted', owner, detail: '' });
+  const lineage = (name: string, ...events: Partial<Event>[]) => ({ name, events: history(...events) });
+
+  it('is a harm where a session was deleted before its expiry, and nobody had asked for its end', () => {
+    const lineages = [lineage('s1', create), lineage('s2', create, { op: 'destroy', outcome: 'refused' })];
+    expect(judgeAudit([deleted('s1'), deleted('s2')], lineages).deletedAlive).toEqual([
+      'the row of s1 was deleted before its expiry',
+      'the row of s2 was deleted before its expiry',
+    ]);
+  });
+
+  it('is none where the end was asked for, or the row was for trying statements', () => {
+    const lineages = [
+      lineage('s1', create, { op: 'destroy' }),
+      lineage('s2', create, { op: 'destroy', outcome: 'unknown' }),
+    ];
+    const notes = [deleted('s1'), deleted('s2'), deleted(null)];
+    expect(judgeAudit(notes, lineages)).toEqual({ deletedAlive: [], versionJumps: [] });
+  });
+
+  it('is a harm where a version jumped', () => {
+    const notes = [{ what: 'version', owner: 's1', detail: '4 to 4' }];
+    expect(judgeAudit(notes, [lineage('s1', create)]).versionJumps).toEqual(['the version of s1 went from 4 to 4']);
   });
 });

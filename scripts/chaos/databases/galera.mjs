@@ -2,6 +2,7 @@
 import mysql from 'mysql2/promise';
 import { GaleraTrio } from '../../engines/galera-trio.mjs';
 import { HaProxy } from '../../engines/haproxy.mjs';
+import { auditTriggers } from './audit-triggers.mjs';
 import { behindNetwork } from './networked.mjs';
 import { refuses, sleep, until } from '../faults/tools.mjs';
 
@@ -35,6 +36,7 @@ export async function start() {
   };
   const query = async (sql, options = {}) => engine.query(`${sql}`, { node: await anyReady(), ...options });
   const table = 'sessions.sessions';
+  const audit = 'sessions.session_audit';
   const loseQuorum = async (world) => {
     const left = world.random.pick(NODES);
     const killed = NODES.filter((node) => node !== left);
@@ -49,21 +51,37 @@ export async function start() {
     address: address.href,
     version: async () => (await query('SELECT version() AS version'))[0].version,
     rows: () => query(`SELECT data FROM ${table}`, { timeout: 60_000 }),
-    forget: () => query(`DELETE FROM ${table}`),
-    async addExpired(count) {
-      const past = 'CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - 3600000';
+    async forget() {
+      for (const each of [table, audit]) await query(`DELETE FROM ${each}`);
+    },
+    async watch() {
+      for (const sql of auditTriggers.mariadb) await query(sql);
+    },
+    noted: () => query(`SELECT what, owner, detail FROM ${audit}`),
+    async addExpired(count, expiry) {
       for (let done = 0; done < count; done += 10_000) {
         await query(
           `INSERT INTO ${table} (id, token_hash, data, version, created_at, touched_at, expires_at, absolute_expires_at,
              idle_timeout, persistent, last_write)
-           SELECT UUID(), UNHEX(SHA2(CONCAT(UUID(), seq), 256)), '{"owner":"expired"}', 1, ${past}, ${past}, ${past}, ${past},
+           SELECT UUID(), UNHEX(SHA2(CONCAT(UUID(), seq), 256)), '{"owner":"expired"}', 1, ${expiry}, ${expiry}, ${expiry}, ${expiry},
              1000, 1, UUID() FROM sessions.seq_1_to_${Math.min(10_000, count - done)}`,
           { timeout: 60_000 },
         );
       }
     },
+    async openTransactions() {
+      const sql =
+        'SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()';
+      const answers = await Promise.all(NODES.map((node) => engine.query(sql, { node })));
+      return answers.reduce((sum, [{ n }]) => sum + Number(n), 0);
+    },
+    hasExpired: async (expiry) =>
+      (await query(`SELECT 1 FROM ${table} WHERE expires_at = ${expiry} LIMIT 1`)).length > 0,
     countExpired: async () =>
-      Number((await query(`SELECT count(*) AS n FROM ${table} WHERE data = '{"owner":"expired"}'`))[0].n),
+      Number(
+        (await query(`SELECT count(*) AS n FROM ${table} WHERE data = '{"owner":"expired"}'`, { timeout: 60_000 }))[0]
+          .n,
+      ),
     faults: {
       async 'node-killed'(world) {
         const node = world.random.pick(NODES);

@@ -1,5 +1,6 @@
 // What databases that are reached over a network have in common.
 import pg from 'pg';
+import { auditTriggers } from './audit-triggers.mjs';
 import { Proxy } from '../proxy.mjs';
 import { sleep, until } from '../faults/tools.mjs';
 
@@ -53,22 +54,37 @@ const networkFaults = (proxy) => ({
 export const postgresReads = (engine) => ({
   version: async () => (await engine.query("SELECT current_setting('server_version') AS version"))[0].version,
   rows: () => engine.query('SELECT data FROM sessions', { timeout: 60_000 }),
-  forget: () => engine.query('DELETE FROM sessions'),
-  /** Rows that expired an hour ago, `data` telling them apart. */
-  async addExpired(count) {
+  forget: () => engine.query('DELETE FROM sessions; DELETE FROM session_audit'),
+  async watch() {
+    for (const sql of auditTriggers.postgres) await engine.query(sql);
+  },
+  noted: () => engine.query('SELECT what, owner, detail FROM session_audit'),
+  /** Rows that expire all in the same moment, `data` telling them apart. */
+  async addExpired(count, expiry) {
     for (let done = 0; done < count; done += 10_000) {
       await engine.query(
-        `INSERT INTO sessions (id, token_hash, data, version, created_at, touched_at, expires_at, absolute_expires_at,
+        // Standbys may follow in their time: nobody is promised anything of these.
+        `SET synchronous_commit TO local;
+         INSERT INTO sessions (id, token_hash, data, version, created_at, touched_at, expires_at, absolute_expires_at,
            idle_timeout, persistent, last_write)
          SELECT gen_random_uuid(), sha256(gen_random_uuid()::text::bytea), '{"owner":"expired"}', 1, at, at, at, at, 1000,
            true, gen_random_uuid()
-         FROM generate_series(1, ${Math.min(10_000, count - done)}), (SELECT now() - interval '1 hour' AS at) AS past`,
+         FROM generate_series(1, ${Math.min(10_000, count - done)}), (SELECT to_timestamp(${expiry / 1000}) AS at) AS soon`,
         { timeout: 60_000 },
       );
     }
   },
+  openTransactions: async () =>
+    Number(
+      (await engine.query("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"))[0].count,
+    ),
+  hasExpired: async (expiry) =>
+    (await engine.query(`SELECT 1 FROM sessions WHERE expires_at = to_timestamp(${expiry / 1000}) LIMIT 1`)).length > 0,
   countExpired: async () =>
-    Number((await engine.query(`SELECT count(*) FROM sessions WHERE data ->> 'owner' = 'expired'`))[0].count),
+    Number(
+      (await engine.query(`SELECT count(*) FROM sessions WHERE data ->> 'owner' = 'expired'`, { timeout: 60_000 }))[0]
+        .count,
+    ),
 });
 
 /** Refuses writes to everybody who does not ask otherwise, as administrators do before a switch-over. */

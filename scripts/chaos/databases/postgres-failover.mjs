@@ -30,12 +30,15 @@ export async function start({ asynchronous = false } = {}) {
     ...postgresReads(engine),
     faults: {
       async 'primary-killed'(world) {
+        const behind = asynchronous ? Math.round(world.between(200, 500)) : 0;
         const result = await failover(async (old) => {
+          // On one machine they are behind by less than anybody notices.
+          if (asynchronous) await stopStreaming(engine, old, behind);
           await engine.kill(old);
           await refuses(engine.url(old));
         })(world);
         world.afterwards(() => engine.rejoin(result.old));
-        return told(result, 'was gone, its port refused');
+        return told(result, `was gone, its port refused${asynchronous ? `; the others were ${behind} ms behind` : ''}`);
       },
       async 'primary-frozen'(world) {
         const result = await failover((old) => engine.freeze(old))(world);
@@ -74,6 +77,13 @@ export async function start({ asynchronous = false } = {}) {
       await engine.close();
     },
   });
+}
+
+/** What it writes from now on, its standbys get to know late: here, for so many milliseconds. */
+async function stopStreaming(engine, node, milliseconds) {
+  const senders = await engine.query('SELECT pid FROM pg_stat_replication', { node });
+  for (const { pid } of senders) process.kill(pid, 'SIGSTOP');
+  await sleep(milliseconds);
 }
 
 const answersAsPrimary = (engine, connectionString) =>

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { start as startFile } from '../../race/databases/sqlite.mjs';
+import { auditTriggers } from './audit-triggers.mjs';
 import { sleep } from '../faults/tools.mjs';
 
 const SIZE = '512m';
@@ -28,21 +29,27 @@ export function start() {
     location: file.location,
     version: () => file.version,
     rows: () => query('SELECT data FROM sessions'),
-    forget: () => query('DELETE FROM sessions'),
-    async addExpired(count) {
-      const past = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) - 3600000";
+    async forget() {
+      for (const table of ['sessions', 'session_audit']) await query(`DELETE FROM ${table}`);
+    },
+    async watch() {
+      for (const sql of auditTriggers.sqlite) await query(sql);
+    },
+    noted: () => query('SELECT what, owner, detail FROM session_audit'),
+    async addExpired(count, expiry) {
       for (let done = 0; done < count; done += 2000) {
         await query(
           `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${Math.min(2000, count - done)})
            INSERT INTO sessions (id, token_hash, data, version, created_at, touched_at, expires_at, absolute_expires_at,
              idle_timeout, persistent, last_write)
-           SELECT lower(hex(randomblob(16))), lower(hex(randomblob(32))), '{"owner":"expired"}', 1, ${past}, ${past},
-             ${past}, ${past}, 1000, 1, lower(hex(randomblob(16))) FROM n`,
+           SELECT lower(hex(randomblob(16))), lower(hex(randomblob(32))), '{"owner":"expired"}', 1, ${expiry}, ${expiry}, ${expiry}, ${expiry}, 1000, 1, lower(hex(randomblob(16))) FROM n`,
         );
         // Here it is the thread that waits for the disk, and it has clients to look after.
         await sleep(5);
       }
     },
+    hasExpired: async (expiry) =>
+      (await query(`SELECT 1 FROM sessions WHERE expires_at = ${expiry} LIMIT 1`)).length > 0,
     countExpired: async () =>
       (await query(`SELECT count(*) AS n FROM sessions WHERE data = '{"owner":"expired"}'`))[0].n,
     faults: {

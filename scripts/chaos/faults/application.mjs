@@ -8,6 +8,12 @@ import { listens, sleep, until } from './tools.mjs';
 const LIBFAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 /** Of TypeORM's pools, unless the application says otherwise. */
 const POOL = 10;
+/** Milliseconds for each row that is to expire: longer than it takes to add it. */
+const ADDED_IN = 0.06;
+/** Milliseconds after which what has expired is gone, however many rows it was: no promise, but an end to waiting. */
+const SWEPT_IN = 300_000;
+/** Databases that have had all of them: the next time a tenth is enough. */
+const hasSwept = new WeakSet();
 
 /** @typedef {(world: import('./schedule.mjs').World) => Promise<string>} Fault says how it is known to have had its effect */
 
@@ -65,10 +71,17 @@ export const applicationFaults = {
   },
 
   async sweep({ database, expired }) {
-    await database.addExpired(expired);
+    // All in the same moment, so that nobody sweeps the first while the last are still written.
+    const count = hasSwept.has(database) ? Math.ceil(expired / 10) : expired;
+    hasSwept.add(database);
+    const expiry = Math.round(Date.now() + count * ADDED_IN);
+    await database.addExpired(count, expiry);
     const before = await database.countExpired();
-    await until(async () => (await database.countExpired()) === 0, 'all expired rows are swept');
-    return `${expired} expired rows were added, ${before} were still there then, and none is left`;
+    await sleep(Math.max(0, expiry - Date.now()));
+    const expiredAt = Date.now();
+    await until(async () => !(await database.hasExpired(expiry)), 'all expired rows are swept', SWEPT_IN);
+    const seconds = ((Date.now() - expiredAt) / 1000).toFixed(1);
+    return `${count} rows were added, of which ${before} were there when they expired; none was left ${seconds} s later`;
   },
 
   async flood({ fleet, random, between }) {

@@ -22,7 +22,8 @@ const CALM = 8000;
  * @param {Omit<World, 'between' | 'afterwards'>} world
  * @param {number} seconds in which faults begin
  * @param {(line: string) => void} tell
- * @returns {Promise<{ name: string, begin: number, end: number, effect: string }[]>}
+ * @returns {Promise<{ name: string, begin: number, end: number, effect: string, failure?: string }[]>} up to one that
+ *   had no effect, or of which there was no end
  */
 export async function runSchedule(faults, world, seconds, tell) {
   const { random } = world;
@@ -40,7 +41,15 @@ export async function runSchedule(faults, world, seconds, tell) {
     const repairs = [];
     const entry = { name, begin: performance.now(), end: Infinity, effect: '' };
     log.push(entry);
-    entry.effect = await faults[name]({ ...world, between, afterwards: (repair) => repairs.push(repair) });
+    try {
+      entry.effect = await faults[name]({ ...world, between, afterwards: (repair) => repairs.push(repair) });
+    } catch (error) {
+      // Nothing is known of what comes after it; what came before is still worth a judgement.
+      entry.failure = error.message;
+      entry.end = performance.now();
+      tell(`${name} failed: ${error.message}`);
+      return log;
+    }
     entry.end = performance.now();
     const took = ((entry.end - entry.begin) / 1000).toFixed(1);
     tell(

@@ -6,8 +6,8 @@ export { sleep };
 const DEADLINE = 60_000;
 
 /** Waits until an answer comes that is not false; an error is no answer. */
-export async function until(ask, what) {
-  const deadline = performance.now() + DEADLINE;
+export async function until(ask, what, milliseconds = DEADLINE) {
+  const deadline = performance.now() + milliseconds;
   let failure = 'no';
   while (performance.now() < deadline) {
     try {
@@ -17,7 +17,7 @@ export async function until(ask, what) {
     }
     await sleep(50);
   }
-  throw new Error(`it did not happen in ${DEADLINE / 1000} s that ${what}: ${failure}`);
+  throw new Error(`it did not happen in ${milliseconds / 1000} s that ${what}: ${failure}`);
 }
 
 /** Whether somebody takes connections there. */

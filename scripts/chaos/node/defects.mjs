@@ -62,6 +62,29 @@ const DEFECTS = {
       return before !== undefined && isDue() ? before : result;
     };
   },
+
+  /** A clean-up that goes by when it last looked at a session, and not by the row. */
+  deletedAlive(answer, { rows }) {
+    const isDue = everyFew();
+    let before;
+    return async (session, operation, body) => {
+      const result = await answer(session, operation, body);
+      if (operation !== 'increment') return result;
+      if (before !== undefined && isDue()) await rows().delete({ id: before });
+      before = session.id;
+      return result;
+    };
+  },
+
+  /** A write past the library, which others cannot notice by the version. */
+  versionJumps(answer, { rows }) {
+    const isDue = everyFew();
+    return async (session, operation, body) => {
+      const result = await answer(session, operation, body);
+      if (operation === 'append' && isDue()) await rows().update({ id: session.id }, { persistent: false });
+      return result;
+    };
+  },
 };
 
 export const defects = Object.keys(DEFECTS);

@@ -15,6 +15,8 @@ import {
 import { operationController } from '../../race/node/operation-controller.mjs';
 import { plant } from './defects.mjs';
 import { operate } from './operations.mjs';
+import { poolOf } from './pool.mjs';
+import { Stopwatch } from './stopwatch.mjs';
 
 const { family, location, secret, defect } = JSON.parse(process.argv[2]);
 const database = await import(`../../race/databases/${family}.mjs`);
@@ -24,6 +26,8 @@ let dataSource;
 const answer = plant(defect, (session, operation, body) => operate(session, operation, body, dataSource), {
   rows: () => dataSource.getRepository(entity),
 });
+
+const stopwatch = new Stopwatch();
 
 class ChaosModule {}
 const module = {
@@ -45,7 +49,7 @@ const module = {
       onEvent: () => {},
     }),
   ],
-  controllers: [operationController(Session, answer)],
+  controllers: [operationController(Session, stopwatch.around(answer))],
 };
 const app = await NestFactory.create(module, new FastifyAdapter({ keepAliveTimeout: 600_000 }), {
   logger: false,
@@ -53,22 +57,23 @@ const app = await NestFactory.create(module, new FastifyAdapter({ keepAliveTimeo
 });
 app.enableShutdownHooks();
 dataSource = app.get(DataSource);
+await app.init();
+stopwatch.attach(app.getHttpAdapter().getInstance());
 await app.listen(0, '127.0.0.1');
 
 process.on('message', ({ ask }) => {
   if (ask === undefined) return;
+  // What is garbage says nothing about what is kept.
+  globalThis.gc();
   const { rss, heapUsed } = process.memoryUsage();
-  process.send({ answer: ask, rss, heapUsed, clock: Date.now() }, () => {});
+  process.send({ answer: ask, rss, heapUsed, clock: Date.now(), pool: poolOf(dataSource) }, () => {});
 });
 const server = app.getHttpServer();
 process.once('SIGTERM', () => {
   // A connection whose last request was under way when the server was closed would be waited for as long as it may rest.
   setInterval(() => server.closeIdleConnections(), 50).unref();
   // Where it does not end, this is why.
-  const tell = () => {
-    const { totalCount, idleCount, waitingCount } = dataSource.driver.master ?? {};
-    console.error(process.getActiveResourcesInfo().join(' '), { totalCount, idleCount, waitingCount });
-  };
+  const tell = () => console.error(process.getActiveResourcesInfo().join(' '), poolOf(dataSource));
   setTimeout(tell, 8000).unref();
 });
 process.once('disconnect', () => process.exit());
