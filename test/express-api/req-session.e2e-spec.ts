@@ -7,7 +7,7 @@ import { useViewLab, type View } from '../support/view-lab.js';
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-describe.each(PLATFORMS)('req.session on %s', (platform) => {
+describe.each(PLATFORMS)('[req.session] on %s', (platform) => {
   const lab = useViewLab(platform);
 
   describe('its properties', () => {
