@@ -24,6 +24,7 @@ export type {
   Found,
   JoinedStore,
   JsonByKey,
+  LifetimeChange,
   Missed,
   NewSession,
   ReadValue,
@@ -34,6 +35,12 @@ export type {
   StoreHealth,
   TransactionEnd,
 } from './core/store.js';
+export type {
+  FastifySessionMembers,
+  RequestSessionCookie,
+  RequestSessionMembers,
+  SessionCallback,
+} from './http/session-members.js';
 export type { CleanupResult } from './maintenance/session-cleanup.js';
 export { CurrentSession } from './nest/current-session.js';
 export { openSession } from './nest/open-session.js';
@@ -58,6 +65,7 @@ export type {
   SessionOptionsFactory,
   SessionStaticOptions,
 } from './nest/session.options.js';
+export { requestSession, type SessionMiddleware } from './nest/session-property.js';
 export { SessionService } from './nest/session.service.js';
 export { MysqlSessionColumns, Session as MysqlSessionEntity } from './storage/entities/mysql-session.entity.js';
 export { PostgresSessionColumns, Session as SessionEntity } from './storage/entities/postgres-session.entity.js';

@@ -20,12 +20,13 @@ import type { SessionContext } from '../core/session-context.js';
 import type { SessionStore } from '../core/store.js';
 import { cacheByTime, createStore } from '../storage/create-store.js';
 import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
-import { CurrentSession, enterRequests } from './current-session.js';
+import { CurrentSession, enterRequest, enterRequests } from './current-session.js';
 import { registerApplication } from './open-session.js';
 import { prepareRequest, RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
 import { SessionCleanupService } from './session-cleanup.service.js';
 import { SessionHealthIndicator } from './session-health.indicator.js';
+import { openAhead } from './session-property.js';
 import { SessionException } from './session.exception.js';
 import { SessionGuard } from './session.guard.js';
 import {
@@ -49,13 +50,20 @@ const SESSION_STATIC_OPTIONS = Symbol.for('nestjs-typeorm-session.static-options
  */
 @Module({})
 export class SessionModule implements NestModule, OnModuleInit, OnApplicationShutdown {
+  private isInFront = false;
+
   constructor(
     @Inject(SESSION_STATIC_OPTIONS) private readonly options: SessionStaticOptions,
     @Inject(SESSION_STORE) private readonly store: SessionStore,
     @Inject(RequestSessions) private readonly sessions: RequestSessions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-  ) {}
+  ) {
+    // While NestFactory.create() runs, so that it stands in front of what main.ts adds afterwards.
+    this.openInFront();
+    // A testing module is built before it has an adapter, and Nest 11.0 does not tell when it has: see configure().
+    (adapterHost as Partial<HttpAdapterHost>).init$?.subscribe(() => this.openInFront());
+  }
 
   /** @throws SessionConfigError for a wrong option, at once. */
   static forRoot(options: SessionModuleOptions = {}): DynamicModule {
@@ -63,7 +71,7 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     return assemble(fixed, [{ provide: SESSION_OPTIONS, useValue: resolveOptions(rest) }]);
   }
 
-  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store` and `currentSession` stand beside it. */
+  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store`, `currentSession` and `requestSession` stand beside it. */
   static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
     const { fixed, rest } = splitOptions(options);
     return assemble(fixed, asyncProviders(rest), rest.imports);
@@ -76,6 +84,15 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
     if (httpAdapter.getType() === 'express') prepareRequests(httpAdapter.getHttpServer() as Server | undefined);
     if (this.options.currentSession) enterRequests(httpAdapter);
+    this.openInFront();
+  }
+
+  private openInFront(): void {
+    const { httpAdapter } = this.adapterHost;
+    if (!this.options.requestSession || this.isInFront || !httpAdapter?.getInstance()) return;
+    this.isInFront = true;
+    if (this.options.currentSession) httpAdapter.use(enterRequest);
+    httpAdapter.use(openAhead(httpAdapter, this.sessions));
   }
 
   async onModuleInit(): Promise<void> {
