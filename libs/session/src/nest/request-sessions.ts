@@ -52,7 +52,8 @@ export class RequestSessions {
     const known = gates.get(request);
     if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
-    const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent));
+    const oldId = this.#transport.readLegacy(request);
+    const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent, oldId));
     gates.set(request, gate);
     const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
     holdResponse(response.raw ?? response, gate);

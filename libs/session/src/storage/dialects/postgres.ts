@@ -18,6 +18,7 @@ import { affectedBy, AskedHashes, expiriesOf, expiryOf, foundOf, lookOf, rowOf }
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
+  placeholder: (position) => `$${position}`,
   columnsName: 'PostgresSessionColumns',
 
   connect(dataSource, warn) {
