@@ -1,7 +1,7 @@
 import { Controller, HttpCode, Param, Post, Redirect } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest } from '@jest/globals';
 import { Session, type SessionModuleOptions } from 'nestjs-typeorm-session';
-import { startApp, type Platform, type TestApp } from './app.js';
+import { startApp, type Platform, type TestApp, type TestAppOptions } from './app.js';
 import type { Client, Reply, RequestOptions } from './client.js';
 import { createDatabase, migrate, type TestDatabase } from './database.js';
 import { startPostgresProxy, type PostgresProxy } from './postgres-proxy.js';
@@ -137,15 +137,20 @@ export class Lab extends Nodes {
   }
 }
 
-export interface LabOptions {
+export interface LabOptions extends Pick<TestAppOptions, 'controllers' | 'imports' | 'providers' | 'prepare'> {
   readonly session?: SessionModuleOptions;
   /** Settings of the database, such as `default_transaction_isolation = 'repeatable read'`. */
   readonly settings?: readonly string[];
 }
 
 /** A {@link Lab} for the tests of a describe block. */
-export function useLab(platform: Platform, { session, settings = [] }: LabOptions = {}): Lab {
-  const lab = new Lab();
+export function useLab(platform: Platform, options: LabOptions = {}): Lab {
+  return useLabOf(new Lab(), platform, options);
+}
+
+/** The same, for a lab with more to it. */
+export function useLabOf<L extends Lab>(lab: L, platform: Platform, labOptions: LabOptions): L {
+  const { session, settings = [], controllers = [], ...rest } = labOptions;
   // Hundreds of requests at once are no measure of speed: on a busy machine neither limit may be part of a test.
   const options = { deadline: '15s', ...session };
   jest.setTimeout(20_000);
@@ -157,7 +162,13 @@ export function useLab(platform: Platform, { session, settings = [] }: LabOption
     await migrate(lab.database.url);
     lab.proxy = await startPostgresProxy(lab.database.url);
     const start = () =>
-      startApp({ platform, databaseUrl: lab.proxy.url, controllers: [LabController], session: options });
+      startApp({
+        platform,
+        databaseUrl: lab.proxy.url,
+        controllers: [LabController, ...controllers],
+        session: options,
+        ...rest,
+      });
     lab.nodes = [await start(), await start()];
   });
 

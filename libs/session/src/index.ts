@@ -31,6 +31,7 @@ export type {
   Found,
   JoinedStore,
   JsonByKey,
+  LifetimeChange,
   Missed,
   NewSession,
   ReadValue,
@@ -65,6 +66,7 @@ export type {
   SessionOptionsFactory,
   SessionStaticOptions,
 } from './nest/session.options.js';
+export { requestSession, type SessionMiddleware } from './nest/session-property.js';
 export { SessionService } from './nest/session.service.js';
 export { MysqlSessionColumns, Session as MysqlSessionEntity } from './storage/entities/mysql-session.entity.js';
 export { PostgresSessionColumns, Session as SessionEntity } from './storage/entities/postgres-session.entity.js';

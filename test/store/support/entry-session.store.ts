@@ -11,6 +11,7 @@ import {
   type NewSession,
   type ReadValue,
   type Replacement,
+  type SessionLifetime,
   type SessionRef,
   type SessionStore,
 } from 'nestjs-typeorm-session';
@@ -91,7 +92,7 @@ export class EntrySessionStore implements SessionStore {
 
   update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
     return this.write(ref, (row, now) => {
-      const next = merged(touchedWhenDue(row, touchAfter, now) ?? row, delta);
+      const next = merged(moved(row, delta, touchAfter, now) ?? row, delta);
       return { next, answer: applied(next) };
     });
   }
@@ -119,7 +120,7 @@ export class EntrySessionStore implements SessionStore {
         data: row.data.filter(([key]) => login.keep.includes(key)),
         ...beginning(now, login),
       };
-      const lifetime = kept ?? touchedWhenDue(row, touchAfter, now);
+      const lifetime = kept ?? moved(row, delta, touchAfter, now);
       const next = merged({ ...row, ...lifetime, tokenHash: tokenHash.toString('hex'), previous }, delta);
       return { next, answer: applied(next) };
     });
@@ -220,12 +221,15 @@ function oursOf(stored: Stored | undefined, { tokenHash }: SessionRef, now: numb
   return stored.row.tokenHash === tokenHash.toString('hex') ? stored.row : { status: 'replaced' };
 }
 
-function beginning(
-  now: number,
-  { idleTimeout, absoluteTimeout, persistent }: NewSession | NonNullable<Replacement['login']>,
-) {
+function beginning(now: number, { idleTimeout, absoluteTimeout, persistent }: SessionLifetime) {
   const expiresAt = now + Math.min(idleTimeout, absoluteTimeout);
   return { touchedAt: now, expiresAt, absoluteExpiresAt: now + absoluteTimeout, idleTimeout, persistent };
+}
+
+function moved(row: Row, { lifetime }: Delta, touchAfter: number, now: number): Row | undefined {
+  if (!lifetime) return touchedWhenDue(row, touchAfter, now);
+  const absoluteTimeout = lifetime.absoluteTimeout ?? row.absoluteExpiresAt - now;
+  return { ...row, ...beginning(now, { ...lifetime, absoluteTimeout }) };
 }
 
 function touchedWhenDue(row: Row, touchAfter: number, now: number): Row | undefined {

@@ -12,7 +12,7 @@ import { checkKey, JsonProfileError, propertyPath, serialize } from './json-prof
 import { lifetimeOf } from './resolve-options.js';
 import { MOVED_KEY, type CookieInstruction, type Origin, type SessionContext } from './session-context.js';
 import { OperationQueue, type Turn, type Work } from './operation-queue.js';
-import { SessionRow, type AtomicAnswer } from './session-row.js';
+import { SessionRow, type AtomicAnswer, type RowLifetime } from './session-row.js';
 import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
 import type { LoginOptions, SaveOptions, Session, TransactionManager } from './session.js';
 import type { AtomicOperation, Delta, JsonByKey } from './store.js';
@@ -34,6 +34,9 @@ const STORE_CODES: Record<StoreFailure, SessionErrorCode> = {
   conflict: 'SESSION_CONFLICT',
   refused: 'SESSION_FAILED',
 };
+
+/** Milliseconds, as of the options. */
+const SHORTEST_TIMEOUT = 100;
 
 type FlashMessages = Record<string, unknown[]>;
 
@@ -148,6 +151,8 @@ export class RequestSession implements Session {
   }
 
   save({ manager }: SaveOptions = {}): Promise<void> {
+    // The browser cannot be told any more, should it have to be.
+    if (this.#isClosed) this.#row.changeLifetime(undefined);
     return this.#run('save', async (turn) => {
       const taken = this.#take();
       await turn;
@@ -183,6 +188,50 @@ export class RequestSession implements Session {
       await turn;
       await this.#write(taken, (delta) => this.#row.renew(delta, signIn));
     });
+  }
+
+  /**
+   * What express-session calls regenerating: a new token, and of the data the kept keys alone; nobody is signed in. In one
+   * UPDATE, as {@link login}. A session without a row has none afterwards either.
+   */
+  restart(keep: readonly string[] = []): Promise<void> {
+    return this.#runWithCookie('regenerate', async (turn) => {
+      const taken = this.#take(keep);
+      taken.values.retain(keep);
+      this.#row.changeLifetime(undefined);
+      await turn;
+      // What is kept of a session that has no row waits for the first write.
+      if (!this.#row.exists) giveBack(taken);
+      if (!this.#row.exists) taken.delta = undefined;
+      await this.#write(taken, (delta) => this.#row.restart(delta, keep));
+    });
+  }
+
+  /** Shows the session as it is in the store now. What this request has changed and not saved is dropped. */
+  reload(): Promise<void> {
+    return this.#run('reload', async (turn) => {
+      await turn;
+      this.#values = this.#valuesOf(await this.#row.reload());
+    });
+  }
+
+  /** Its idle timeout and whether its cookie outlives the browser: as it is, or will be with the next write. */
+  get lifetime(): RowLifetime {
+    this.#look();
+    return this.#row.lifetime;
+  }
+
+  /** From the next write on. It is written at the response at the latest, where there is a row; else with the first write. */
+  changeLifetime({ idleTimeout, persistent }: RowLifetime): void {
+    this.#openForChange();
+    if (!Number.isSafeInteger(idleTimeout) || idleTimeout < SHORTEST_TIMEOUT) {
+      throw this.#error(
+        'SESSION_VALUE',
+        `an idle timeout is a whole number of at least ${SHORTEST_TIMEOUT} milliseconds`,
+      );
+    }
+    const { maxAbsoluteTimeout } = this.#context.options;
+    this.#row.changeLifetime({ idleTimeout: Math.min(idleTimeout, maxAbsoluteTimeout), persistent });
   }
 
   destroy(): Promise<void> {
@@ -312,7 +361,7 @@ export class RequestSession implements Session {
     } catch (error) {
       return Promise.reject(this.#translate('save', error));
     }
-    if (taken.delta) return this.#translated('save', () => this.#save(taken));
+    if (taken.delta || this.#row.isLifetimeChanged) return this.#translated('save', () => this.#save(taken));
     return this.#isLookedAt && this.#row.isTouchDue ? this.#touchQuietly() : undefined;
   }
 
@@ -359,11 +408,11 @@ export class RequestSession implements Session {
   }
 
   async #save(taken: Taken): Promise<void> {
-    if (taken.delta) await this.#write(taken, (delta) => this.#row.write(delta));
+    if (taken.delta || this.#row.isLifetimeChanged) await this.#write(taken, (delta) => this.#row.write(delta));
   }
 
   async #saveWithin(manager: TransactionManager, taken: Taken): Promise<void> {
-    if (!taken.delta) return;
+    if (!taken.delta && !this.#row.isLifetimeChanged) return;
     const transaction = await this.#write(taken, (delta) => this.#row.writeWithin(manager, delta));
     transaction.onUndo(() => taken.values.revert(taken.before));
   }
@@ -487,6 +536,11 @@ export class RequestSession implements Session {
 
   #noRoom(operation: string, key: string): SessionFault {
     return this.#error('SESSION_VALUE', `${operation}() found no room for ${pathOf(key)} (maxBytes)`);
+  }
+
+  /** An error for who uses the session in another way than it can be used. */
+  refusal(code: SessionErrorCode, detail?: string): SessionFault {
+    return this.#error(code, detail);
   }
 
   #error(code: SessionErrorCode, detail?: string): SessionFault {

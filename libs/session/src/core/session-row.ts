@@ -10,6 +10,7 @@ import type {
   AtomicOperation,
   AtomicOutcome,
   Delta,
+  LifetimeChange,
   Missed,
   SessionRef,
   SessionStore,
@@ -19,15 +20,16 @@ import { SessionTransaction } from './session-transaction.js';
 import type { TransactionManager } from './session.js';
 import { createToken, hashToken } from './token.js';
 
-/** What a sign-in writes besides the new token. */
-export type SignIn = { readonly userId: string; readonly keep: readonly string[] } & SessionLifetime;
+/** What a sign-in writes besides the new token; a beginning without a user has none. */
+export type SignIn = { readonly userId: string | undefined; readonly keep: readonly string[] } & SessionLifetime;
 
 /** An atomic operation that found its row. */
 export type AtomicAnswer =
   | { readonly status: 'applied'; readonly value: string | undefined }
   | { readonly status: 'unfit'; readonly value: string | undefined; readonly version: number };
 
-type RowLifetime = Pick<SessionLifetime, 'idleTimeout' | 'persistent'>;
+/** What a request may change of a session's lifetime. */
+export type RowLifetime = Pick<SessionLifetime, 'idleTimeout' | 'persistent'>;
 
 interface Row extends SessionRef {
   readonly userId: string | undefined;
@@ -50,6 +52,10 @@ export class SessionRow {
   #row: Row | undefined;
   #id: string | undefined;
   #cookie: CookieInstruction = { kind: 'keep' };
+  /** What the lifetime becomes with the next write. */
+  #wanted: RowLifetime | undefined;
+  /** This request created the row or signed somebody in, so the absolute expiry is its own. */
+  #hasBegun = false;
   #transaction: SessionTransaction | undefined;
   /** The session in another store that this one has moved from. */
   #legacy: LegacyLink | undefined;
@@ -83,6 +89,21 @@ export class SessionRow {
 
   get expiresAt(): Date | undefined {
     return this.#row && new Date(this.#row.expiresAt);
+  }
+
+  /** As it is, or will be with the next write; without a row as the first write makes it. */
+  get lifetime(): RowLifetime {
+    return this.#wanted ?? this.#row?.lifetime ?? this.#context.options.lifetime;
+  }
+
+  /** `undefined` leaves it as it is. */
+  changeLifetime(lifetime: RowLifetime | undefined): void {
+    this.#wanted = lifetime;
+  }
+
+  /** Whether there is another lifetime to write. */
+  get isLifetimeChanged(): boolean {
+    return this.#row !== undefined && this.#lifetimeChange(this.#row) !== undefined;
   }
 
   get isTouchDue(): boolean {
@@ -121,10 +142,19 @@ export class SessionRow {
 
   /** Merges a delta into the row, or inserts the row with it. */
   async write(delta: Delta, store = this.#store): Promise<void> {
-    if (!this.#row) return this.#insert(delta, undefined, store);
-    const outcome = await store.update(this.#row, delta, this.#touchAfter(this.#row));
+    const row = this.#row;
+    if (!row) return this.#insert(delta, undefined, store);
+    const lifetime = this.#lifetimeChange(row);
+    // A browser that is to keep its cookie for longer, or less long, has to be told. With the same token that could
+    // arrive late and undo somebody's sign-in.
+    const isToTell = lifetime !== undefined && lifetime.persistent !== row.lifetime.persistent;
+    if (isToTell && this.#cookie.kind !== 'issue') return this.#replace(row, delta, undefined, store);
+    const outcome = await store.update(row, lifetime ? { ...delta, lifetime } : delta, this.#touchAfter(row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
     this.#retime(outcome);
+    if (!lifetime) return;
+    this.#relive(lifetime);
+    if (this.#cookie.kind === 'issue') this.#issue(this.#cookie.token);
   }
 
   /** The same, as a part of the application's transaction. */
@@ -138,16 +168,44 @@ export class SessionRow {
   /** A new token, and with a sign-in a new owner; inserts where there is no row. */
   async renew(delta: Delta, signIn?: SignIn): Promise<void> {
     const row = this.#row;
-    if (!row) return this.#insert(delta, signIn);
+    return row ? this.#replace(row, delta, signIn) : this.#insert(delta, signIn);
+  }
+
+  /** A new token and a new lifetime for what is kept, and no user. Where there is no row, the next write begins one. */
+  async restart(delta: Delta, keep: readonly string[]): Promise<void> {
+    const { lifetime } = this.#context.options;
+    if (this.#row) await this.#replace(this.#row, delta, { userId: undefined, keep, ...lifetime });
+    else this.#id = undefined;
+  }
+
+  /**
+   * The row as it is now, for a request that wants to see what others have written.
+   *
+   * @returns its data
+   */
+  async reload(): Promise<string> {
+    const row = this.#row;
+    if (!row) throw this.#missed({ status: 'gone' });
+    const [found] = await this.#store.find([row.tokenHash]);
+    if (found?.status !== 'live') throw this.#missed({ status: found?.status === 'replaced' ? 'replaced' : 'gone' });
+    this.#row = this.#rowOf(found.session);
+    this.#wanted = undefined;
+    return found.session.data;
+  }
+
+  async #replace(row: Row, delta: Delta, signIn: SignIn | undefined, store = this.#store): Promise<void> {
     const token = createToken();
     const tokenHash = hashToken(token);
+    const lifetime = signIn ? undefined : this.#lifetimeChange(row);
     const replacement = { tokenHash, isUnsent: this.#isUnsent, login: signIn };
     const all = this.#legacy ? { ...delta, unset: [...delta.unset, MOVED_KEY] } : delta;
-    const outcome = await this.#store.replace(row, replacement, all, this.#touchAfter(row));
+    const change = lifetime ? { ...all, lifetime } : all;
+    const outcome = await store.replace(row, replacement, change, this.#touchAfter(row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
     this.#row = { ...row, tokenHash };
-    if (signIn) this.#row = { ...this.#row, ...signedIn(signIn) };
     this.#retime(outcome);
+    if (lifetime) this.#relive(lifetime);
+    if (signIn) this.#begin(signIn);
     this.#issue(token);
     await this.#legacy?.end(true);
   }
@@ -164,6 +222,8 @@ export class SessionRow {
     if (this.#cookieSent || this.#row) this.#cookie = { kind: 'expire' };
     this.#row = undefined;
     this.#id = undefined;
+    this.#wanted = undefined;
+    this.#hasBegun = false;
   }
 
   /** Moves the idle expiry where `touchAfter` milliseconds have passed. A row that is gone is no error here. */
@@ -205,12 +265,14 @@ export class SessionRow {
     this.#throwRefusal();
     const token = createToken();
     const ref = { id: this.id, tokenHash: hashToken(token) };
-    const lifetime = signIn ?? this.#context.options.lifetime;
+    const lifetime = signIn ?? this.#firstLifetime;
     const { idleTimeout, absoluteTimeout, persistent } = lifetime;
     const userId = signIn?.userId;
     const session = { ...ref, userId, data: delta.set, idleTimeout, absoluteTimeout, persistent };
     const { expiresAt } = await store.create(session);
     this.#row = { ...ref, ...signedIn({ ...lifetime, userId }), expiresAt, isTouchDue: false };
+    this.#wanted = undefined;
+    this.#hasBegun = true;
     this.#issue(token);
   }
 
@@ -224,11 +286,13 @@ export class SessionRow {
     const { store } = this.#context;
     if (!store.join) throw new SessionJoinError('the session store cannot join transactions');
     const transaction = new SessionTransaction(manager, store.join(manager));
-    const [row, id, cookie] = [this.#row, this.#id, this.#cookie];
+    const [row, id, cookie, wanted, hasBegun] = [this.#row, this.#id, this.#cookie, this.#wanted, this.#hasBegun];
     transaction.onUndo(() => {
       this.#row = row;
       this.#id = id;
       this.#cookie = cookie;
+      this.#wanted ??= wanted;
+      this.#hasBegun = hasBegun;
     });
     this.#transaction = transaction;
     void transaction.ended.then(() => (this.#transaction = undefined));
@@ -244,6 +308,36 @@ export class SessionRow {
   /** No browser has the token. One that was derived for a move other requests may have sent. */
   get #isUnsent(): boolean {
     return this.#cookie.kind === 'issue' && this.#cookie.token !== this.#movedToken;
+  }
+
+  /** The lifetime of a session that this request begins, with what it asked for. */
+  get #firstLifetime(): SessionLifetime {
+    const { lifetime, maxAbsoluteTimeout } = this.#context.options;
+    const { idleTimeout, persistent } = this.lifetime;
+    const absoluteTimeout = Math.min(Math.max(lifetime.absoluteTimeout, idleTimeout), maxAbsoluteTimeout);
+    return { idleTimeout: Math.min(idleTimeout, absoluteTimeout), absoluteTimeout, persistent };
+  }
+
+  #lifetimeChange(row: Row): LifetimeChange | undefined {
+    const wanted = this.#wanted;
+    if (!wanted) return undefined;
+    const { idleTimeout, persistent } = row.lifetime;
+    if (wanted.idleTimeout === idleTimeout && wanted.persistent === persistent) return undefined;
+    if (!this.#hasBegun || wanted.idleTimeout <= row.absoluteEnd - performance.now()) return wanted;
+    return { ...wanted, absoluteTimeout: this.#firstLifetime.absoluteTimeout };
+  }
+
+  /** The row has another lifetime now. */
+  #relive({ idleTimeout, persistent, absoluteTimeout }: LifetimeChange): void {
+    const absoluteEnd = absoluteTimeout === undefined ? this.#row!.absoluteEnd : performance.now() + absoluteTimeout;
+    this.#row = { ...this.#row!, lifetime: { idleTimeout, persistent }, absoluteEnd };
+    this.#wanted = undefined;
+  }
+
+  #begin(signIn: SignIn): void {
+    this.#row = { ...this.#row!, ...signedIn(signIn) };
+    this.#wanted = undefined;
+    this.#hasBegun = true;
   }
 
   #issue(token: string): void {

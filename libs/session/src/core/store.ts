@@ -44,6 +44,14 @@ export interface NewSession extends SessionRef, SessionLifetime {
 export interface Delta {
   readonly set: JsonByKey;
   readonly unset: readonly string[];
+  /** Another lifetime for this session (remember-me), which begins with this write. */
+  readonly lifetime?: LifetimeChange;
+}
+
+/** The idle expiry is set anew, earlier or later than it was, but never past the absolute expiry. */
+export interface LifetimeChange extends Pick<SessionLifetime, 'idleTimeout' | 'persistent'> {
+  /** Only in the request that created the session or signed somebody in: sets the absolute expiry anew as well. */
+  readonly absoluteTimeout?: number;
 }
 
 /** New token, and for a sign-in a new owner and lifetime. */
@@ -51,8 +59,11 @@ export interface Replacement {
   readonly tokenHash: Buffer;
   /** The token that goes was made by this very request: no browser has it, so the previous one stays the previous one. */
   readonly isUnsent: boolean;
-  /** Only a sign-in has it: it sets the user, keeps the named keys alone, and starts a new absolute lifetime. */
-  readonly login?: { readonly userId: string; readonly keep: readonly string[] } & SessionLifetime;
+  /**
+   * Only a sign-in has it, or another beginning: it sets the user or, with `undefined`, takes the user away; it keeps the
+   * named keys alone, and starts a new absolute lifetime.
+   */
+  readonly login?: { readonly userId: string | undefined; readonly keep: readonly string[] } & SessionLifetime;
 }
 
 /** An operation that reads and writes one key in one step. Values are JSON text. */
@@ -124,7 +135,7 @@ export interface SessionStore {
 
   /**
    * Merges a delta per top-level key. Never creates a row. Moves the idle expiry only where `touchAfter` milliseconds
-   * have passed since it was moved last.
+   * have passed since it was moved last, or where the delta has another lifetime.
    */
   update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
 

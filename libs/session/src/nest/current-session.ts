@@ -24,11 +24,16 @@ type FastifyHook = (request: { raw: IncomingMessage }, reply: unknown, done: () 
  */
 export function enterRequests(adapter: FrontDoor): void {
   if (adapter.getType() !== 'fastify') {
-    adapter.use((request, _response, next) => requests.run(request, next));
+    adapter.use(enterRequest);
     return;
   }
   // preHandler: the events that bring a body are not emitted in the context of the hooks before.
   adapter.getInstance().addHook?.('preHandler', (request, _reply, done) => requests.run(request.raw, done));
+}
+
+/** The same for what runs in front of Nest, such as a deserializer of passport: it loses its request with the body's events. */
+export function enterRequest(request: IncomingMessage, _response: unknown, next: () => void): void {
+  requests.run(request, next);
 }
 
 /**

@@ -4,9 +4,11 @@ import { describeError } from '../core/errors.js';
 import type { RequestSession } from '../core/request-session.js';
 import { SessionManager } from '../core/session-manager.js';
 import type { SessionContext } from '../core/session-context.js';
+import type { ResolvedCookieOptions } from '../core/options.js';
 import { CookieTransport } from '../http/cookie-transport.js';
 import { holdResponse } from '../http/held-response.js';
 import { SessionGate } from '../http/session-gate.js';
+import { SessionViews, type SessionView, type ViewStyle } from '../http/session-view.js';
 import { SessionException } from './session.exception.js';
 import { SESSION_CONTEXT } from './session.tokens.js';
 
@@ -17,6 +19,9 @@ interface Wrapped<R> {
 
 /** The one place where all doors meet: the session of a request, opened once, by Node's own request object. */
 const gates = new WeakMap<IncomingMessage, SessionGate>();
+
+/** What a preflight has for a session: an empty one that cannot be changed. */
+const preflights = new WeakMap<IncomingMessage, RequestSession>();
 
 /** What `switchToHttp().getRequest()` gives, without the object that it makes for every call. */
 export function requestOf(context: ExecutionContext): IncomingMessage {
@@ -35,28 +40,59 @@ export function sessionOf(request: IncomingMessage): RequestSession {
   throw new SessionException(describeError('SESSION_NOT_OPEN'));
 }
 
+/** The session that was opened for a request in front of its guards, or by one of them. */
+export function sessionAheadOf(request: IncomingMessage): RequestSession | undefined {
+  return gates.get(request)?.session ?? preflights.get(request);
+}
+
 /** Opens sessions, and sees to it that the response waits for their commit. */
 @Injectable()
 export class RequestSessions {
   readonly #manager: SessionManager;
   readonly #transport: CookieTransport;
+  readonly #cookie: ResolvedCookieOptions;
+  readonly #views = new WeakMap<RequestSession, SessionViews>();
 
   constructor(@Inject(SESSION_CONTEXT) context: SessionContext) {
     this.#manager = new SessionManager(context);
     this.#transport = new CookieTransport(context.options);
+    this.#cookie = context.options.cookie;
   }
 
   /** The session of the request: whoever asks first opens it. Synchronous where no database has to be asked. */
   open(context: ExecutionContext): RequestSession | Promise<RequestSession> {
-    const request = rawRequestOf(requestOf(context));
+    const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
+    return this.#open(rawRequestOf(requestOf(context)), response.raw ?? response);
+  }
+
+  /** The same in front of all guards, with Node's own request and response, and what they inherit from Express. */
+  openAhead(request: IncomingMessage, response: ServerResponse): RequestSession | Promise<RequestSession> {
+    // A preflight carries no cookie, and its answer is no place for one (Fetch, 4.8).
+    return request.method === 'OPTIONS' ? this.#openPreflight(request) : this.#open(request, response);
+  }
+
+  /** What `req.session` is at this moment. */
+  viewOf(session: RequestSession, style: ViewStyle): SessionView {
+    let views = this.#views.get(session);
+    if (!views) this.#views.set(session, (views = new SessionViews(session, this.#cookie, style)));
+    return views.current;
+  }
+
+  #openPreflight(request: IncomingMessage): RequestSession | Promise<RequestSession> {
+    const session = this.#manager.open([], false) as RequestSession;
+    session.close();
+    preflights.set(request, session);
+    return session;
+  }
+
+  #open(request: IncomingMessage, response: ServerResponse): RequestSession | Promise<RequestSession> {
     const known = gates.get(request);
     if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
     const oldId = this.#transport.readLegacy(request);
     const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent, oldId));
     gates.set(request, gate);
-    const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
-    holdResponse(response.raw ?? response, gate);
+    holdResponse(response, gate);
     return gate.opened;
   }
 }

@@ -19,13 +19,14 @@ import type { SessionContext } from '../core/session-context.js';
 import type { SessionStore } from '../core/store.js';
 import { cacheByTime, createStore } from '../storage/create-store.js';
 import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
-import { CurrentSession, enterRequests } from './current-session.js';
+import { CurrentSession, enterRequest, enterRequests } from './current-session.js';
 import { LegacyStore } from './legacy-sessions.js';
 import { registerApplication } from './open-session.js';
 import { RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
 import { SessionCleanupService } from './session-cleanup.service.js';
 import { SessionHealthIndicator } from './session-health.indicator.js';
+import { openAhead } from './session-property.js';
 import { SessionException } from './session.exception.js';
 import { SessionGuard } from './session.guard.js';
 import {
@@ -56,7 +57,11 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     @Inject(RequestSessions) private readonly sessions: RequestSessions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-  ) {}
+  ) {
+    // While NestFactory.create() runs, so that it stands in front of what main.ts adds afterwards. A testing module is built
+    // before it has an adapter.
+    if (options.requestSession) adapterHost.init$.subscribe(() => this.openInFront());
+  }
 
   /** @throws SessionConfigError for a wrong option, at once. */
   static forRoot(options: SessionModuleOptions = {}): DynamicModule {
@@ -64,7 +69,7 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     return assemble(fixed, [{ provide: SESSION_OPTIONS, useValue: resolveOptions(rest) }]);
   }
 
-  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store` and `currentSession` stand beside it. */
+  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store`, `currentSession` and `requestSession` stand beside it. */
   static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
     const { fixed, rest } = splitOptions(options);
     return assemble(fixed, asyncProviders(rest), rest.imports);
@@ -76,6 +81,13 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     if (!httpAdapter?.getInstance()) return;
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
     if (this.options.currentSession) enterRequests(httpAdapter);
+  }
+
+  private openInFront(): void {
+    const { httpAdapter } = this.adapterHost;
+    if (!httpAdapter?.getInstance()) return;
+    if (this.options.currentSession) httpAdapter.use(enterRequest);
+    httpAdapter.use(openAhead(httpAdapter, this.sessions));
   }
 
   async onModuleInit(): Promise<void> {

@@ -20,6 +20,11 @@ export interface SessionStaticOptions {
   store?: SessionStore;
   /** Makes `CurrentSession` work, at the cost of an AsyncLocalStorage around every request. Default: false. */
   currentSession?: boolean;
+  /**
+   * Defines `req.session` and `req.sessionID` as express-session users and passport know them, and opens the session of every
+   * request in front of all that Nest runs, `app.use()` in main.ts included. Default: false.
+   */
+  requestSession?: boolean;
 }
 
 const STATIC_KEYS = [
@@ -28,6 +33,7 @@ const STATIC_KEYS = [
   'entity',
   'store',
   'currentSession',
+  'requestSession',
 ] as const satisfies readonly (keyof SessionStaticOptions)[];
 
 export interface SessionModuleOptions extends SessionOptions, SessionStaticOptions {}
@@ -49,9 +55,9 @@ export interface SessionModuleAsyncOptions extends SessionStaticOptions, Pick<Mo
 export function splitOptions<O extends SessionStaticOptions>(
   options: O,
 ): { fixed: SessionStaticOptions; rest: Omit<O, keyof SessionStaticOptions> } {
-  const { guardAll, dataSource, entity, store, currentSession, ...rest } = options;
-  const fixed = { guardAll, dataSource, entity, store, currentSession };
-  for (const key of ['guardAll', 'currentSession'] as const) {
+  const { guardAll, dataSource, entity, store, currentSession, requestSession, ...rest } = options;
+  const fixed = { guardAll, dataSource, entity, store, currentSession, requestSession };
+  for (const key of ['guardAll', 'currentSession', 'requestSession'] as const) {
     if (fixed[key] !== undefined && typeof fixed[key] !== 'boolean') {
       throw new SessionConfigError(`${key} must be true or false.`);
     }

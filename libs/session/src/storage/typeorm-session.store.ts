@@ -138,7 +138,8 @@ export class TypeOrmSessionStore implements SessionStore {
   async update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
     const mark = randomUUID();
     const deadline = this.#deadline();
-    const shared = this.#batches?.update({ ref, delta, touchAfter, mark }, deadline);
+    // Another lifetime is rare, and no part of the statement for many.
+    const shared = delta.lifetime ? undefined : this.#batches?.update({ ref, delta, touchAfter, mark }, deadline);
     // Made when it is needed, as most that had company need none.
     const alone: Operation<Expiry> = (connection) => this.#operations.update(ref, delta, touchAfter, mark)(connection);
     return this.#writeOurs(ref, alone, mark, deadline, shared);

@@ -7,6 +7,7 @@ import { describeUpdate } from './conformance/merging.js';
 import { describeApply } from './conformance/operating.js';
 import { describePlantedData, type Plant } from './conformance/planting.js';
 import { describeRaces } from './conformance/racing.js';
+import { describeLifetime } from './conformance/prolonging.js';
 import { describeReplace } from './conformance/replacing.js';
 import { globalRunner, type TestRunner } from './conformance/runner.js';
 import { Sessions } from './conformance/sessions.js';
@@ -75,6 +76,7 @@ export function describeSessionStore(
       describeFind,
       describeUpdate,
       describeTouch,
+      describeLifetime,
       describeReplace,
       describeApply,
       describeEnd,

@@ -97,7 +97,7 @@ export class MemorySessionStore implements SessionStore {
     const row = this.#ours(ref);
     if ('status' in row) return row;
     merge(row, delta);
-    this.#touchWhenDue(row, touchAfter);
+    this.#move(row, delta, touchAfter);
     return applied(row);
   }
 
@@ -124,7 +124,7 @@ export class MemorySessionStore implements SessionStore {
       for (const key of row.data.keys()) if (!login.keep.includes(key)) row.data.delete(key);
       Object.assign(row, beginning(this.#now(), login));
     } else {
-      this.#touchWhenDue(row, touchAfter);
+      this.#move(row, delta, touchAfter);
     }
     merge(row, delta);
     return applied(row);
@@ -169,6 +169,15 @@ export class MemorySessionStore implements SessionStore {
 
   #refuseKnown(tokenHash: Buffer): void {
     for (const row of this.#rows.values()) if (row.tokenHash.equals(tokenHash)) throw refused();
+  }
+
+  #move(row: Row, { lifetime }: Delta, touchAfter: number): void {
+    if (!lifetime) {
+      this.#touchWhenDue(row, touchAfter);
+      return;
+    }
+    const absoluteTimeout = lifetime.absoluteTimeout ?? row.absoluteExpiresAt - this.#now();
+    Object.assign(row, beginning(this.#now(), { ...lifetime, absoluteTimeout }));
   }
 
   /** Never later than the absolute expiry, and never earlier than it was. */

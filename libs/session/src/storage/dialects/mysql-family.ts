@@ -1,7 +1,7 @@
 import type { DataSource, TableOptions } from 'typeorm';
 import { applyAtomic } from '../../core/atomic.js';
 import { SessionConfigError } from '../../core/errors.js';
-import type { Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import type { Delta, JsonByKey, LifetimeChange, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import type { Connection, Operation, Statement } from '../connection.js';
 import { Mysql2Pool } from '../drivers/mysql2.js';
@@ -143,6 +143,7 @@ const MOMENT = `((${BEGUN} + ${ELAPSED}) DIV 1000)`;
 
 function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavour): SessionOperations {
   const isLive = `${c.expiresAt} > ${MOMENT}`;
+  const orNull = (text: string | undefined, p: Parameters) => (text === undefined ? 'NULL' : p.text(text));
   const path = (key: string, p: Parameters) => p.text(`$.${flavour.spell(key)}`);
   /** Text comes as bytes: results are not converted to the connection's character set, which may lack letters. */
   const bytesOf = (text: string) => `CAST(${text} AS BINARY)`;
@@ -167,6 +168,21 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       `${c.touchedAt} = CASE WHEN ${isDue} THEN ${NOW} ELSE ${c.touchedAt} END`
     );
   };
+
+  const begun = ({ idleTimeout, absoluteTimeout, persistent }: LifetimeChange, p: Parameters) => {
+    const end = absoluteTimeout === undefined ? c.absoluteExpiresAt : `${NOW} + ${p.number(absoluteTimeout)}`;
+    const idleEnd = `${NOW} + ${p.number(idleTimeout)}`;
+    const expiry =
+      absoluteTimeout === undefined
+        ? `LEAST(${c.absoluteExpiresAt}, ${idleEnd})`
+        : `${NOW} + ${p.number(Math.min(idleTimeout, absoluteTimeout))}`;
+    return (
+      `${c.touchedAt} = ${NOW}, ${c.expiresAt} = LAST_INSERT_ID(${expiry}), ${c.absoluteExpiresAt} = ${end}, ` +
+      `${c.idleTimeout} = ${p.number(idleTimeout)}, ${c.persistent} = ${p.number(Number(persistent))}`
+    );
+  };
+  const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) =>
+    lifetime ? begun(lifetime, p) : touchedWhenDue(touchAfter, p);
 
   const merged = (data: string, { set, unset }: Delta, p: Parameters) => {
     const paths = unset.map((key) => path(key, p));
@@ -201,7 +217,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
         `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
           `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite}) ` +
           `VALUES (${p.ascii(session.id)}, ${p.bytes(session.tokenHash)}, ${p.text(objectText(session.data))}, ` +
-          `${session.userId === undefined ? 'NULL' : p.text(session.userId)}, 1, ${NOW}, ${NOW}, ` +
+          `${orNull(session.userId, p)}, 1, ${NOW}, ${NOW}, ` +
           `LAST_INSERT_ID(${NOW} + ${idle}), ${NOW} + ${p.number(session.absoluteTimeout)}, ` +
           `${p.number(session.idleTimeout)}, ${p.number(Number(session.persistent))}, ${p.ascii(mark)})`,
       );
@@ -238,7 +254,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const p = new Parameters();
       const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${flavour.document(merged(c.data, delta, p))}, ${written(mark, p)}, ` +
-          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} AND ${isObject}`,
+          `${moved(delta, touchAfter, p)} WHERE ${isOurs(ref, p)} AND ${isObject}`,
       );
       return expiryOf(statement);
     },
@@ -254,17 +270,12 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
 
     replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
       const p = new Parameters();
-      const signIn = (idle: number, absolute: number) =>
-        `${c.userId} = ${p.text(login!.userId)}, ${c.touchedAt} = ${NOW}, ` +
-        `${c.absoluteExpiresAt} = ${NOW} + ${p.number(absolute)}, ` +
-        `${c.expiresAt} = LAST_INSERT_ID(${NOW} + ${p.number(Math.min(idle, absolute))}), ` +
-        `${c.idleTimeout} = ${p.number(idle)}, ${c.persistent} = ${p.number(Number(login!.persistent))}`;
       const data = login ? kept(login.keep, p) : c.data;
       const statement = p.statement(
         `UPDATE ${name} SET ${isUnsent ? '' : `${c.previousTokenHash} = ${c.tokenHash}, `}` +
           `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
           `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}, ` +
-          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
+          `${login ? `${c.userId} = ${orNull(login.userId, p)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} AND ${isObject}`,
       );
       return expiryOf(statement);

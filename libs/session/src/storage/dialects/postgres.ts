@@ -1,5 +1,5 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
-import type { AtomicOperation, Delta, JsonByKey, SessionRef } from '../../core/store.js';
+import type { AtomicOperation, Delta, JsonByKey, LifetimeChange, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import { channelOf, PostgresAnnouncements } from '../cache/postgres-announcements.js';
 import type { RawRow, Statement } from '../connection.js';
@@ -139,6 +139,20 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
     `clock_timestamp() + ${c.idleTimeout} * interval '1 millisecond'))`;
   const touched = `${c.touchedAt} = clock_timestamp(), ${c.expiresAt} = ${idleExpiry}`;
 
+  /** One moment for all, or an idle timeout as long as the absolute one would end later. */
+  const begun = ({ idleTimeout, absoluteTimeout, persistent }: LifetimeChange, p: Parameters) => {
+    const after = (milliseconds: number) => `statement_timestamp() + ${p.milliseconds(milliseconds)}`;
+    const end = absoluteTimeout === undefined ? c.absoluteExpiresAt : after(absoluteTimeout);
+    return (
+      `${c.touchedAt} = statement_timestamp(), ${c.absoluteExpiresAt} = ${end}, ` +
+      `${c.expiresAt} = LEAST(${end}, ${after(idleTimeout)}), ` +
+      `${c.idleTimeout} = ${p.add(idleTimeout, 'bigint')}, ${c.persistent} = ${p.add(persistent, 'boolean')}`
+    );
+  };
+
+  const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) =>
+    lifetime ? begun(lifetime, p) : touchedWhenDue(p.milliseconds(touchAfter));
+
   /** Per top-level key, and never `jsonb_set` paths: a key may hold any character. */
   const merged = (data: string, delta: Delta, p: Parameters) => {
     let sql = data;
@@ -220,7 +234,7 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
       const p = new Parameters();
       const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${merged(c.data, delta, p)}, ${written(mark, p)}, ` +
-          `${touchedWhenDue(p.milliseconds(touchAfter))} WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
+          `${moved(delta, touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${expiry}`,
       );
       return expiryOf(statement);
     },
@@ -267,18 +281,12 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
         login &&
         `(SELECT coalesce(jsonb_object_agg(kept.key, kept.value), '{}') FROM jsonb_each(${c.data}) AS kept ` +
           `WHERE kept.key = ANY(${p.add(login.keep, 'text[]')}))`;
-      // One moment for all three, or an idle timeout as long as the absolute one would end later.
-      const signIn = (idle: number, absolute: number) =>
-        `${c.userId} = ${p.add(login!.userId, 'varchar')}, ${c.touchedAt} = statement_timestamp(), ` +
-        `${c.absoluteExpiresAt} = statement_timestamp() + ${p.milliseconds(absolute)}, ` +
-        `${c.expiresAt} = statement_timestamp() + ${p.milliseconds(Math.min(idle, absolute))}, ` +
-        `${c.idleTimeout} = ${p.add(idle, 'bigint')}, ${c.persistent} = ${p.add(login!.persistent, 'boolean')}`;
       const statement = p.statement(
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash, 'bytea')}, ` +
           `${c.previousTokenHash} = ${isUnsent ? c.previousTokenHash : c.tokenHash}, ` +
           `${c.previousTokenUntil} = clock_timestamp() + interval '${PREVIOUS_TOKEN_MILLISECONDS} milliseconds', ` +
           `${c.data} = ${merged(kept ?? c.data, delta, p)}, ${written(mark, p)}, ` +
-          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(p.milliseconds(touchAfter))} ` +
+          `${login ? `${c.userId} = ${p.add(login.userId ?? null, 'varchar')}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} RETURNING ${[expiry, ...announcement(p)].join(', ')}`,
       );
       return expiryOf(statement);

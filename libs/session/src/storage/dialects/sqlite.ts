@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { applyAtomic } from '../../core/atomic.js';
 import { SessionConfigError } from '../../core/errors.js';
-import type { Delta, SessionRef } from '../../core/store.js';
+import type { Delta, LifetimeChange, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import { StatementError, type Connection } from '../connection.js';
 import { BetterSqlite3 } from '../drivers/better-sqlite3.js';
@@ -134,6 +134,17 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
     );
   };
 
+  const begun = ({ idleTimeout, absoluteTimeout, persistent }: LifetimeChange, p: Parameters) => {
+    const end = () => (absoluteTimeout === undefined ? t.absoluteExpiresAt : `${NOW} + ${p.add(absoluteTimeout)}`);
+    return (
+      `${c.touchedAt} = ${NOW}, ${c.absoluteExpiresAt} = ${end()}, ` +
+      `${c.expiresAt} = min(${end()}, ${NOW} + ${p.add(idleTimeout)}), ` +
+      `${c.idleTimeout} = ${p.add(idleTimeout)}, ${c.persistent} = ${p.add(Number(persistent))}`
+    );
+  };
+  const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) =>
+    lifetime ? begun(lifetime, p) : touchedWhenDue(touchAfter, p);
+
   const merged = (data: string, { set, unset }: Delta, p: Parameters) => {
     let sql = data;
     for (const keys of chunks(unset)) sql = `json_remove(${sql}, ${p.list(keys.map(pathOf))})`;
@@ -197,7 +208,7 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       const p = new Parameters();
       const statement = p.statement(
         `UPDATE ${name} SET ${c.data} = ${merged(t.data, delta, p)}, ${written(mark, p)}, ` +
-          `${touchedWhenDue(touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
+          `${moved(delta, touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
       );
       return expiryOf(statement);
     },
@@ -213,17 +224,12 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
 
     replace(ref, { tokenHash, isUnsent, login }, delta, touchAfter, mark) {
       const p = new Parameters();
-      const signIn = (idle: number, absolute: number) =>
-        `${c.userId} = ${p.add(login!.userId)}, ${c.touchedAt} = ${NOW}, ` +
-        `${c.absoluteExpiresAt} = ${NOW} + ${p.add(absolute)}, ` +
-        `${c.expiresAt} = ${NOW} + ${p.add(Math.min(idle, absolute))}, ` +
-        `${c.idleTimeout} = ${p.add(idle)}, ${c.persistent} = ${p.add(Number(login!.persistent))}`;
       const statement = p.statement(
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash)}, ` +
           `${c.previousTokenHash} = ${isUnsent ? t.previousTokenHash : t.tokenHash}, ` +
           `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ` +
           `${c.data} = ${merged(login ? kept(login.keep, p) : t.data, delta, p)}, ${written(mark, p)}, ` +
-          `${login ? signIn(login.idleTimeout, login.absoluteTimeout) : touchedWhenDue(touchAfter, p)} ` +
+          `${login ? `${c.userId} = ${p.add(login.userId ?? null)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
       );
       return expiryOf(statement);

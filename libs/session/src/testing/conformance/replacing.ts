@@ -115,6 +115,13 @@ export function describeReplace({ describe, it }: TestRunner, sessions: Sessions
       assert.deepEqual(await sessions.values(current), { a: { new: 1 }, c: 3, e: 5 });
     });
 
+    it('takes the user away where it has none', async () => {
+      const created = await sessions.create({ a: 1, b: 2 }, { userId: 'ann' });
+      const current = await sessions.replace(created, { login: { userId: undefined, keep: ['b'], ...WEEK } });
+      const { userId, data } = await sessions.live(current);
+      assert.deepEqual([userId, JSON.parse(data)], [undefined, { b: 2 }]);
+    });
+
     it('starts a lifetime of its own', async () => {
       const created = await sessions.create({}, { userId: 'ann' });
       const login = { userId: 'bob', keep: [], ...WEEK };

@@ -159,6 +159,7 @@ export class Sessions {
       read: await outcome(store.read(ref, 'a')),
       update: await outcome(store.update(ref, this.delta({ late: 1 }), ALWAYS)),
       'empty update': await outcome(store.update(ref, NO_DELTA, ALWAYS)),
+      'other lifetime': await outcome(store.update(ref, { ...NO_DELTA, lifetime: LONG }, ALWAYS)),
       touch: await outcome(store.touch(ref, ALWAYS)),
       replace: await outcome(store.replace(ref, replacement(), this.delta({ late: 1 }), ALWAYS)),
       login: await outcome(store.replace(ref, { ...replacement(), login }, NO_DELTA, ALWAYS)),
@@ -173,7 +174,7 @@ export class Sessions {
 
 /** What {@link Sessions.outcomes} has to be where each of them misses. */
 export function allMissed(status: Missed['status']): Record<string, string> {
-  const calls = ['read', 'update', 'empty update', 'replace', 'login'];
+  const calls = ['read', 'update', 'empty update', 'other lifetime', 'replace', 'login'];
   const operations = ['increment', 'append', 'setIfAbsent', 'take', 'compareAndSet'];
   return { ...Object.fromEntries([...calls, ...operations].map((name) => [name, status])), touch: 'not moved' };
 }
