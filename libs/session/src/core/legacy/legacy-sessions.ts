@@ -42,8 +42,8 @@ export interface LegacyCookieOptions {
   cookieDomain?: string;
   /** As the old cookie has it; needed to remove it. Default: `/`. */
   cookiePath?: string;
-  /** All secrets that the old cookie may be signed with. */
-  secrets: readonly string[];
+  /** All secrets that the old cookie may be signed with. Default: `secrets` of the module. */
+  secrets?: readonly string[];
   /** From this moment on the old cookie is not looked at: a date, or text such as `2027-03-31`. */
   until: Date | string;
   /** The `userId` of a session that moves, from what it holds. Default: none. */

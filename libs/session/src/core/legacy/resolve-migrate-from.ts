@@ -34,7 +34,7 @@ export function resolveMigrateFrom(
       `migrateFrom.cookieName is ${quote(name)}, which is the name of the new cookie too. Give cookie.name another name.`,
     );
   }
-  const oldSecrets = checkSecrets(given.secrets);
+  const oldSecrets = checkSecrets(given.secrets ?? secrets);
   const resolved = {
     cookie: Object.freeze({ name, domain, path }),
     until: checkUntil(given.until),
@@ -55,7 +55,7 @@ function legacyCookie(given: Partial<MigrateFrom>): Pick<ResolvedCookieOptions, 
   }
 }
 
-function checkSecrets(secrets: readonly string[] | undefined): readonly string[] {
+function checkSecrets(secrets: readonly string[]): readonly string[] {
   const isList = Array.isArray(secrets) && secrets.length > 0;
   if (isList && secrets.every((secret) => typeof secret === 'string' && secret !== '')) {
     return Object.freeze([...secrets] as string[]);
