@@ -29,6 +29,9 @@ function checkContents(files) {
     'dist/cjs/index.js',
     'dist/cjs/package.json',
     'dist/esm/command/main.js',
+    'types/express.d.ts',
+    'types/express-session.d.ts',
+    'types/fastify.d.ts',
   ];
   const missing = wanted.filter((name) => !files.includes(`package/${name}`));
   if (missing.length > 0) throw new Error(`the package lacks ${missing.join(', ')}`);

@@ -42,6 +42,12 @@ export type {
   StoreHealth,
   TransactionEnd,
 } from './core/store.js';
+export type {
+  FastifySessionMembers,
+  RequestSessionCookie,
+  RequestSessionMembers,
+  SessionCallback,
+} from './http/session-members.js';
 export type { CleanupResult } from './maintenance/session-cleanup.js';
 export { CurrentSession } from './nest/current-session.js';
 export { openSession } from './nest/open-session.js';

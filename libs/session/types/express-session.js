@@ -1,0 +1,1 @@
+// Types alone: see express-session.d.ts.

@@ -1,0 +1,1 @@
+// Types alone: see fastify.d.ts.
