@@ -16,13 +16,14 @@ const LONGEST_ID = 255;
  * without padding.
  */
 export class LegacyCookie {
-  readonly #cookie: ResolvedCookieOptions;
+  readonly #cookies: readonly ResolvedCookieOptions[];
   readonly #keys: readonly KeyObject[];
   readonly #until: number;
 
   /** @param secure whether ours is: a browser lets none but a secure response touch a secure cookie. */
   constructor({ cookie, secrets, until }: ResolvedMigrateFrom, secure: boolean) {
-    this.#cookie = { ...cookie, secure, sameSite: 'lax', partitioned: false };
+    const { names, domain, path } = cookie;
+    this.#cookies = names.map((name) => ({ name, domain, path, secure, sameSite: 'lax', partitioned: false }));
     this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
     this.#until = until;
   }
@@ -30,16 +31,16 @@ export class LegacyCookie {
   /** The id in the first cookie that one of the secrets has signed. */
   read(header: string | undefined): string | undefined {
     if (Date.now() >= this.#until) return undefined;
-    for (const value of readCookieValues(header, this.#cookie.name)) {
+    for (const value of this.#cookies.flatMap(({ name }) => readCookieValues(header, name))) {
       const id = this.#verify(decode(value));
       if (id !== undefined) return id;
     }
     return undefined;
   }
 
-  /** Tells the browser to forget it. */
+  /** Tells the browser to forget it, by each name that it may have. */
   expire(response: ServerResponse): void {
-    replaceSetCookie(response, this.#cookie.name, serializeExpiredCookie(this.#cookie));
+    for (const cookie of this.#cookies) replaceSetCookie(response, cookie.name, serializeExpiredCookie(cookie));
     setNoStore(response);
   }
 

@@ -36,7 +36,7 @@ export interface ConnectedLegacySessions extends LegacySessions {
 
 /** The cookie that the application had before, and for how long it counts. */
 export interface LegacyCookieOptions {
-  /** Default: `connect.sid`, as express-session has it; that of @fastify/session is `sessionId`. */
+  /** Default: `connect.sid` and `sessionId`, as express-session and @fastify/session call it. */
   cookieName?: string;
   /** As the old cookie has it; needed to remove it. Default: none. */
   cookieDomain?: string;
@@ -55,7 +55,7 @@ export type MigrateFrom = LegacyCookieOptions & (LegacySessions | LegacyTable);
 
 /** `migrateFrom`, checked. */
 export interface ResolvedMigrateFrom {
-  readonly cookie: { readonly name: string; readonly domain: string | undefined; readonly path: string };
+  readonly cookie: { readonly names: readonly string[]; readonly domain: string | undefined; readonly path: string };
   /** Not enumerable: no inspection or log prints it. */
   readonly secrets: readonly string[];
   /** Milliseconds since the epoch. */

@@ -8,8 +8,8 @@ import type { LegacySessions, LegacyTable, MigrateFrom, ResolvedMigrateFrom } fr
 const KEYS = ['cookieName', 'cookieDomain', 'cookiePath', 'secrets', 'until', 'userId'];
 const SOURCE_KEYS = ['read', 'touch', 'remove', 'connect'];
 
-/** The name that express-session gives its cookie. */
-const COOKIE_NAME = 'connect.sid';
+/** The names that express-session and @fastify/session give their cookie. */
+const COOKIE_NAMES = ['connect.sid', 'sessionId'];
 
 /**
  * @param secrets of the session module: tokens of sessions that move are derived with them.
@@ -28,15 +28,15 @@ export function resolveMigrateFrom(
       'migrateFrom needs the option secrets of SessionModule: the token of a session that moves is derived with it.',
     );
   }
-  const { name, domain, path } = legacyCookie(given);
-  if (name === cookie.name) {
+  const { names, domain, path } = legacyCookie(given);
+  if (names.includes(cookie.name)) {
     throw new SessionConfigError(
-      `migrateFrom.cookieName is ${quote(name)}, which is the name of the new cookie too. Give cookie.name another name.`,
+      `The old cookie of migrateFrom is called ${quote(cookie.name)}, which is the name of the new cookie too. Give cookie.name another name.`,
     );
   }
   const oldSecrets = checkSecrets(given.secrets ?? secrets);
   const resolved = {
-    cookie: Object.freeze({ name, domain, path }),
+    cookie: Object.freeze({ names, domain, path }),
     until: checkUntil(given.until),
     userId: checkFunction(given.userId, 'migrateFrom.userId'),
     source: sourceOf(migrateFrom),
@@ -45,10 +45,11 @@ export function resolveMigrateFrom(
 }
 
 /** By the rules of our own cookie, so that what browsers would drop is noticed here as well. */
-function legacyCookie(given: Partial<MigrateFrom>): Pick<ResolvedCookieOptions, 'name' | 'domain' | 'path'> {
-  const { cookieName: name = COOKIE_NAME, cookieDomain: domain, cookiePath: path = '/' } = given;
+function legacyCookie(given: Partial<MigrateFrom>): ResolvedMigrateFrom['cookie'] {
+  const { cookieName: name, cookieDomain: domain, cookiePath: path = '/' } = given;
   try {
-    return resolveCookie({ name, domain, path, secure: true }, false);
+    const cookie = resolveCookie({ name, domain, path, secure: true }, false);
+    return { names: name === undefined ? COOKIE_NAMES : [name], domain: cookie.domain, path: cookie.path };
   } catch (error) {
     if (!(error instanceof SessionConfigError)) throw error;
     throw new SessionConfigError(`migrateFrom, the old cookie: ${error.message}`);

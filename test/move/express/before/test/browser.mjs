@@ -43,7 +43,10 @@ export class Browser {
       ...(body && { body: JSON.stringify(body) }),
     });
     for (const line of response.headers.getSetCookie()) this.#keep(line);
-    return response;
+    const { status, headers: received } = response;
+    // To its last byte: express-session holds that back until it has saved, and sends the redirect before.
+    const text = await response.text();
+    return { status, headers: received, text, json: () => JSON.parse(text) };
   }
 
   #keep(line) {

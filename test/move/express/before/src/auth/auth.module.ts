@@ -6,7 +6,7 @@ import { SessionSerializer } from './session.serializer';
 import { UsersService } from './users.service';
 
 @Module({
-  imports: [PassportModule.register({ session: true })],
+  imports: [PassportModule.register({ session: true, keepSessionInfo: true })],
   controllers: [AuthController],
   providers: [UsersService, LocalStrategy, SessionSerializer],
 })

@@ -2,13 +2,8 @@ import { CanActivate, ExecutionContext, Injectable, UnauthorizedException } from
 import { AuthGuard } from '@nestjs/passport';
 import type { Request } from 'express';
 
-/** Signs in, and keeps what the visitor has put into the cart before. */
 @Injectable()
 export class LocalAuthGuard extends AuthGuard('local') {
-  constructor() {
-    super({ keepSessionInfo: true });
-  }
-
   async canActivate(context: ExecutionContext): Promise<boolean> {
     await super.canActivate(context);
     await super.logIn(context.switchToHttp().getRequest());
