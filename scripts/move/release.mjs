@@ -10,7 +10,8 @@ const install = ['--no-audit', '--no-fund', '--loglevel=error'];
 const ADDRESS = '127.0.0.1';
 const WRITTEN = ['package.json', 'tsconfig.json', 'src', 'test'];
 
-export const PLATFORMS = ['express', 'fastify'];
+/** Applications of test/move. */
+export const EXAMPLES = ['express', 'fastify'];
 export const exampleOf = (platform) => join(root, 'test/move', platform);
 
 /** The application as it was written, alone in a folder: no lock file and nothing that was installed. */

@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { Balancer } from '../../scripts/cluster/balancer.mjs';
-import { buildAfter, buildBefore, packLibrary, PLATFORMS, runSuite, startNode } from '../../scripts/move/release.mjs';
+import { buildAfter, buildBefore, packLibrary, EXAMPLES, runSuite, startNode } from '../../scripts/move/release.mjs';
 import { startPostgres } from '../../scripts/postgres.mjs';
 
 const NODES = 3;
@@ -36,8 +36,8 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-for (const platform of PLATFORMS) {
-  describe(`the application on ${platform}`, () => {
+for (const platform of EXAMPLES) {
+  void describe(`the application on ${platform}`, () => {
     const releases = {};
     let Browser;
 
@@ -48,7 +48,7 @@ for (const platform of PLATFORMS) {
     });
 
     for (const release of ['before', 'after']) {
-      test(`passes its suite ${release} the move, on two nodes`, async () => {
+      void test(`passes its suite ${release} the move, on two nodes`, async () => {
         const env = { DATABASE_URL: await createDatabase(), SECRET };
         const nodes = [await open(startNode(releases[release], env)), await open(startNode(releases[release], env))];
         await runSuite(
@@ -59,7 +59,7 @@ for (const platform of PLATFORMS) {
       });
     }
 
-    test('signs nobody out while three nodes change to the new release, under load', async () => {
+    void test('signs nobody out while three nodes change to the new release, under load', async () => {
       const env = { DATABASE_URL: await createDatabase(), SECRET };
       const balancer = await open(Balancer.start());
       const nodes = [];
@@ -102,7 +102,7 @@ for (const platform of PLATFORMS) {
       await closeAll();
     });
 
-    test('has signed in whom it redirects, at another node, a thousand times', async () => {
+    void test('has signed in whom it redirects, at another node, a thousand times', async () => {
       const env = { DATABASE_URL: await createDatabase(), SECRET };
       const urls = [];
       for (let index = 0; index < NODES; index++) urls.push((await open(startNode(releases.after, env))).url);
