@@ -42,7 +42,7 @@ for (const kind of DATABASES) {
       );
     };
 
-    it('reads what is there and has not expired, by its exact id', async () => {
+    it('[move: old tables] reads what is there and has not expired, by its exact id', async () => {
       await old.check();
       await insert('Ab', { cart: ["it's", 'Größe'], cookie: { originalMaxAge: HOUR } }, Date.now() + HOUR);
       await insert('expired', {}, Date.now() - 1);
@@ -56,7 +56,7 @@ for (const kind of DATABASES) {
       }
     });
 
-    it('prolongs and never shortens, and ends what it removes for good', async () => {
+    it('[move: old tables] prolongs and never shortens, and ends what it removes for good', async () => {
       await insert('one', { a: 1 }, Date.now() + HOUR);
       await insert('two', { a: 2 }, Date.now() + HOUR);
       const left = async (id: string) => Math.round(((await old.read(id))?.remaining ?? 0) / HOUR);

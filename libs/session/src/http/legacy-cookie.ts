@@ -18,19 +18,16 @@ const LONGEST_ID = 255;
 export class LegacyCookie {
   readonly #cookies: readonly ResolvedCookieOptions[];
   readonly #keys: readonly KeyObject[];
-  readonly #until: number;
 
   /** @param secure whether ours is: a browser lets none but a secure response touch a secure cookie. */
-  constructor({ cookie, secrets, until }: ResolvedMigrateFrom, secure: boolean) {
+  constructor({ cookie, secrets }: ResolvedMigrateFrom, secure: boolean) {
     const { names, domain, path } = cookie;
     this.#cookies = names.map((name) => ({ name, domain, path, secure, sameSite: 'lax', partitioned: false }));
     this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
-    this.#until = until;
   }
 
   /** The id in the first cookie that one of the secrets has signed. */
   read(header: string | undefined): string | undefined {
-    if (Date.now() >= this.#until) return undefined;
     for (const value of this.#cookies.flatMap(({ name }) => readCookieValues(header, name))) {
       const id = this.#verify(decode(value));
       if (id !== undefined) return id;
