@@ -172,6 +172,19 @@ describe.each(PLATFORMS)('the examples of the README on %s', (platform) => {
     expect((await client.get('/decorator/visits')).body).toEqual({ visits: 3 });
   });
 
+  it('define req.session', async () => {
+    const { VisitController } = await load('request-session');
+    const client = await start({ controllers: [VisitController!], session: { guardAll: false, requestSession: true } });
+    await client.post('/visit/cart', { sku: 'sencha' });
+    await client.post('/visit/cart', { sku: 'matcha' });
+    expect((await client.get('/visit')).body).toEqual({ cart: ['sencha', 'matcha'], user: null });
+    const { cookie } = client;
+    const reply = await client.post('/visit/sign-in', { name: 'Ann' });
+    expect(reply.setCookies[0]).toMatch(maxAgeOf(30 * DAY));
+    expect(client.cookie).not.toBe(cookie);
+    expect((await client.get('/visit')).body).toEqual({ cart: [], user: 'Ann' });
+  });
+
   it('check values by a class', async () => {
     const { Profile, ProfileController } = await load('typed');
     const client = await start({ controllers: [ProfileController!], session: { schema: Profile! } });
@@ -351,7 +364,13 @@ describe('the tables of the README', () => {
   it('have the defaults that apply', () => {
     const { lifetime, cookie, cleanup, cache, secrets, ...rest } = resolveOptions({}, {});
     const inProduction = resolveOptions({}, { NODE_ENV: 'production' });
-    const applied: Record<string, unknown> = { guardAll: false, currentSession: false, ...rest, ...lifetime };
+    const applied: Record<string, unknown> = {
+      guardAll: false,
+      currentSession: false,
+      requestSession: false,
+      ...rest,
+      ...lifetime,
+    };
     for (const [name, value] of Object.entries(cookie)) applied[`cookie.${name}`] = value;
     for (const [name, value] of Object.entries(cleanup!)) applied[`cleanup.${name}`] = value;
     for (const [name, value] of Object.entries(resolveOptions({ cache: {} }, {}).cache!))

@@ -121,7 +121,7 @@ interface Profile {
   readonly seen: unknown[];
 }
 
-describe('@fastify/passport', () => {
+describe('[req.session] @fastify/passport', () => {
   const lab = useLab('fastify', {
     controllers: [AccountController],
     session: { requestSession: true, currentSession: true, deadline: '5s' },

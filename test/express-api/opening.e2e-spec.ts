@@ -45,7 +45,7 @@ const ofMiddleware: Middleware = (request, _response, next) => {
   next();
 };
 
-describe.each(PLATFORMS)('opening req.session on %s', (platform) => {
+describe.each(PLATFORMS)('[req.session] opening it on %s', (platform) => {
   let database: TestDatabase;
   let proxy: PostgresProxy;
   let app: TestApp | undefined;

@@ -141,7 +141,7 @@ const usePassport = (app: INestApplication) => {
   app.use(passport.session());
 };
 
-describe('passport on express', () => {
+describe('[req.session] passport on express', () => {
   const lab = useLab('express', {
     ...application,
     session: { requestSession: true, currentSession: true, deadline: '5s' },
@@ -268,7 +268,7 @@ describe('passport on express', () => {
   });
 });
 
-describe('passport.session() in front of the session', () => {
+describe('[req.session] passport.session() in front of the session', () => {
   let app: TestApp | undefined;
   const lab = useLab('express');
   afterAll(() => app?.close());

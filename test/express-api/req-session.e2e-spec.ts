@@ -7,7 +7,7 @@ import { useViewLab, type View } from '../support/view-lab.js';
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-describe.each(PLATFORMS)('req.session on %s', (platform) => {
+describe.each(PLATFORMS)('[req.session] on %s', (platform) => {
   const lab = useViewLab(platform);
 
   describe('its properties', () => {
@@ -138,6 +138,10 @@ describe.each(PLATFORMS)('req.session on %s', (platform) => {
         headers: { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' },
       });
       expect([reply.setCookies, reply.headers.get('vary'), lab.verbs]).toEqual([[], null, []]);
+      const seen = await client.request('OPTIONS', '/preflight');
+      expect(seen.body).toEqual({ keys: ['cookie'], code: 'SESSION_COMMITTED' });
+      expect([seen.setCookies, lab.verbs]).toEqual([[], []]);
+      expect(await lab.data(client)).toEqual({ a: 1 });
     });
   });
 

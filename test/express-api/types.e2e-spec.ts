@@ -73,7 +73,7 @@ describe('the types of req.session', () => {
       declare module 'nestjs-typeorm-session/types/express' { interface SessionData { cart: string[] } }
       export async function handle(request: Request) {${USES}}`;
     expect(complaints(code)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it('are those of @types/express-session with what an application has added there, and promises', () => {
     const code = `${APPLICATION}
@@ -82,7 +82,7 @@ describe('the types of req.session', () => {
       declare module 'express-session' { interface SessionData { cart: string[] } }
       export async function handle(request: Request) {${USES}}`;
     expect(complaints(code)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it('come along on Fastify, beside those of @fastify/passport', () => {
     const code = `${APPLICATION}
@@ -99,7 +99,7 @@ describe('the types of req.session', () => {
         await request.session.regenerate(['cart']);
       }`;
     expect(complaints(code)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it('are none of the business of an application that does not import them', () => {
     const code = `${APPLICATION}
@@ -115,5 +115,5 @@ describe('the types of req.session', () => {
       // @ts-expect-error nobody has declared it
       export const handle = (request: Request) => request.session;`;
     expect(complaints(without)).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 });

@@ -1,4 +1,4 @@
-import { Controller, Get, HttpCode, Param, Post, Req, Res } from '@nestjs/common';
+import { Controller, Get, HttpCode, Options, Param, Post, Req, Res } from '@nestjs/common';
 import type { Platform } from './app.js';
 import type { Client, Reply, RequestOptions } from './client.js';
 import { Lab, useLabOf, type Answer, type LabOptions } from './lab.js';
@@ -41,6 +41,18 @@ class ViewController {
   @Post('callback/:step')
   callback(@Req() request: ViewRequest, @Res() response: ViewResponse, @Param('step') step: string) {
     void steps.get(step)!(request, response);
+  }
+
+  @Options('preflight')
+  @HttpCode(200)
+  preflight(@Req() { session }: ViewRequest) {
+    const keys = Object.keys(session);
+    try {
+      session.a = 2;
+    } catch (error) {
+      return { keys, code: (error as { code?: string }).code };
+    }
+    return { keys };
   }
 
   @Get('untouched')

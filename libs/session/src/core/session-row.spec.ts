@@ -203,4 +203,76 @@ describe('SessionRow', () => {
       expect([await row.read('n'), await row.touch(0), calls]).toEqual([undefined, undefined, []]);
     });
   });
+
+  describe('another lifetime', () => {
+    const WEEK = { idleTimeout: 7 * DAY, persistent: true };
+
+    it('goes with the next write of the row, and not twice', async () => {
+      const { row, calls } = rowOf(LIVE);
+      row.changeLifetime(WEEK);
+      expect([row.isLifetimeChanged, row.lifetime]).toEqual([true, WEEK]);
+      await row.write(NO_DELTA);
+      await row.write(NO_DELTA);
+      expect(calls.map(([method, , delta]) => [method, (delta as { lifetime?: unknown }).lifetime])).toEqual([
+        ['update', WEEK],
+        ['update', undefined],
+      ]);
+      expect([row.isLifetimeChanged, row.lifetime, row.cookie]).toEqual([false, WEEK, { kind: 'keep' }]);
+    });
+
+    it('is none where it is as it was', async () => {
+      const { row } = rowOf(LIVE);
+      row.changeLifetime({ idleTimeout: DAY, persistent: true });
+      expect(row.isLifetimeChanged).toBe(false);
+    });
+
+    it('is that of the row that it inserts, which lives as long', async () => {
+      const { row, calls } = rowOf(NEW);
+      row.changeLifetime({ idleTimeout: 30 * DAY, persistent: false });
+      expect(row.isLifetimeChanged).toBe(false);
+      await row.write(NO_DELTA);
+      const lifetime = { idleTimeout: 30 * DAY, absoluteTimeout: 30 * DAY, persistent: false };
+      expect(calls[0]![1]).toMatchObject(lifetime);
+      expect(row.cookie).toMatchObject({ kind: 'issue', maxAge: undefined });
+    });
+
+    it('moves the absolute expiry in the request that began it, and in no other', async () => {
+      const { row, calls } = rowOf(LIVE);
+      await row.restart(NO_DELTA, []);
+      const token = row.cookie;
+      row.changeLifetime({ idleTimeout: 30 * DAY, persistent: true });
+      await row.write(NO_DELTA);
+      expect(calls[1]![2]).toMatchObject({ lifetime: { idleTimeout: 30 * DAY, absoluteTimeout: 30 * DAY } });
+      expect(row.cookie).toMatchObject({ kind: 'issue', token: (token as { token: string }).token });
+      expect((row.cookie as { maxAge: number }).maxAge).toBeCloseTo((30 * DAY) / 1000, -1);
+    });
+
+    it('comes with a new token where the browser has to be told', async () => {
+      const { row, calls } = rowOf(LIVE);
+      row.changeLifetime({ idleTimeout: DAY, persistent: false });
+      await row.write({ set: { a: '1' }, unset: [] });
+      const [[method, ref, replacement, delta]] = calls as [[string, ...unknown[]]];
+      expect([method, ref]).toMatchObject(['replace', { tokenHash: STORED.tokenHash }]);
+      expect(replacement).toMatchObject({ isUnsent: false, login: undefined });
+      expect(delta).toMatchObject({ set: { a: '1' }, lifetime: { persistent: false } });
+      expect(row.cookie).toMatchObject({ kind: 'issue', maxAge: undefined });
+    });
+
+    it('is forgotten with a sign-in, and with the session', async () => {
+      const { row } = rowOf(LIVE, { delete: { status: 'deleted' } });
+      row.changeLifetime(WEEK);
+      await row.renew(NO_DELTA, { userId: 'ann', keep: [], idleTimeout: 1, absoluteTimeout: 2, persistent: true });
+      expect(row.lifetime.idleTimeout).toBe(1);
+      row.changeLifetime(WEEK);
+      await row.remove();
+      expect(row.lifetime.idleTimeout).toBe(DAY);
+    });
+  });
+
+  it('restarts without a row by another id, and asks nobody', async () => {
+    const { row, calls } = rowOf(NEW);
+    const { id } = row;
+    await row.restart(NO_DELTA, []);
+    expect([calls, row.exists, row.id === id]).toEqual([[], false, false]);
+  });
 });

@@ -50,6 +50,8 @@ const SESSION_STATIC_OPTIONS = Symbol.for('nestjs-typeorm-session.static-options
  */
 @Module({})
 export class SessionModule implements NestModule, OnModuleInit, OnApplicationShutdown {
+  private isInFront = false;
+
   constructor(
     @Inject(SESSION_STATIC_OPTIONS) private readonly options: SessionStaticOptions,
     @Inject(SESSION_STORE) private readonly store: SessionStore,
@@ -58,9 +60,10 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
-    // While NestFactory.create() runs, so that it stands in front of what main.ts adds afterwards. A testing module is built
-    // before it has an adapter.
-    if (options.requestSession) adapterHost.init$.subscribe(() => this.openInFront());
+    // While NestFactory.create() runs, so that it stands in front of what main.ts adds afterwards.
+    this.openInFront();
+    // A testing module is built before it has an adapter, and Nest 11.0 does not tell when it has: see configure().
+    (adapterHost as Partial<HttpAdapterHost>).init$?.subscribe(() => this.openInFront());
   }
 
   /** @throws SessionConfigError for a wrong option, at once. */
@@ -81,11 +84,13 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     if (!httpAdapter?.getInstance()) return;
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
     if (this.options.currentSession) enterRequests(httpAdapter);
+    this.openInFront();
   }
 
   private openInFront(): void {
     const { httpAdapter } = this.adapterHost;
-    if (!httpAdapter?.getInstance()) return;
+    if (!this.options.requestSession || this.isInFront || !httpAdapter?.getInstance()) return;
+    this.isInFront = true;
     if (this.options.currentSession) httpAdapter.use(enterRequest);
     httpAdapter.use(openAhead(httpAdapter, this.sessions));
   }
