@@ -522,6 +522,7 @@ describe('the documents', () => {
     'docs/cache.md',
     'docs/contract.md',
     'docs/databases.md',
+    'docs/migration.md',
     'docs/outages.md',
     'docs/performance.md',
     'docs/reliability.md',

@@ -85,7 +85,9 @@ export class Client {
     const [pair = '', ...attributes] = setCookie.split(';');
     const [name, value] = splitPair(pair);
     const maxAge = attributes.map(splitPair).find(([attribute]) => attribute.toLowerCase() === 'max-age')?.[1];
-    if (maxAge !== undefined && Number(maxAge) <= 0) {
+    const expires = attributes.map(splitPair).find(([attribute]) => attribute.toLowerCase() === 'expires')?.[1];
+    const isOver = maxAge === undefined ? Date.parse(expires ?? '') <= Date.now() : Number(maxAge) <= 0;
+    if (isOver) {
       this.#cookies.delete(name);
       return;
     }

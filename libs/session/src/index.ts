@@ -1,3 +1,10 @@
+export type {
+  LegacyCookieOptions,
+  LegacySession,
+  LegacySessions,
+  LegacyTable,
+  MigrateFrom,
+} from './core/legacy/legacy-sessions.js';
 export type { SessionEvent } from './core/events.js';
 export { applyAtomic, type AtomicResult } from './core/atomic.js';
 export {
@@ -71,4 +78,6 @@ export { MysqlSessionColumns, Session as MysqlSessionEntity } from './storage/en
 export { PostgresSessionColumns, Session as SessionEntity } from './storage/entities/postgres-session.entity.js';
 export { SessionColumns } from './storage/entities/session-columns.js';
 export { SqliteSessionColumns, Session as SqliteSessionEntity } from './storage/entities/sqlite-session.entity.js';
+export { connectPgSimple, type ConnectPgSimpleOptions } from './storage/legacy/connect-pg-simple.js';
+export { connectTypeorm, type ConnectTypeormOptions } from './storage/legacy/connect-typeorm.js';
 export { CreateSessions1764000000000 } from './storage/migrations/create-sessions.js';

@@ -8,9 +8,11 @@ import type { FastifySessionMembers } from 'nestjs-typeorm-session';
 export interface SessionData {}
 
 declare module 'fastify' {
+  /** What an application has declared for `@fastify/session` counts as well. */
+  interface Session {}
   interface FastifyRequest {
     /** The session of the request: needs `requestSession`. Where nothing has opened one, reading it throws `SESSION_NOT_OPEN`. */
-    session: FastifySessionMembers<SessionData> & Partial<SessionData>;
+    session: FastifySessionMembers<SessionData> & Partial<SessionData> & Partial<Session>;
     /** Public id of the session. It is not the token. */
     readonly sessionID: string;
   }

@@ -17,5 +17,9 @@ export type SessionEvent =
       readonly state: 'listening' | 'timed' | 'bypassed';
       readonly reason?: string;
     }
+  /** A session moved here from the store of `migrateFrom`. `lost`: its keys that a session here cannot have. */
+  | { readonly type: 'migrated'; readonly id: string; readonly lost: readonly string[] }
+  /** A session that had moved here ended, as the old one was `gone` or somebody else was signed in there (`changed`). */
+  | { readonly type: 'migration-ended'; readonly id: string; readonly reason: 'gone' | 'changed' }
   /** Expired rows were deleted. */
   | { readonly type: 'cleanup'; readonly deleted: number; readonly milliseconds: number };

@@ -1,4 +1,5 @@
 import type { SessionEvent } from './events.js';
+import type { MigrateFrom, ResolvedMigrateFrom } from './legacy/legacy-sessions.js';
 
 /** Milliseconds, or text with a unit: `'500ms'`, `'45s'`, `'30m'`, `'12h'`, `'14d'`. */
 export type Duration = number | string;
@@ -87,6 +88,11 @@ export interface SessionOptions {
   preparedStatements?: boolean;
   /** A class with class-validator decorators: checks values when set and when a row is loaded. Default: none. */
   schema?: new () => object;
+  /**
+   * Takes over the sessions of another store, so that nobody is signed out: see docs/migration.md. Needs `secrets`.
+   * Default: none.
+   */
+  migrateFrom?: MigrateFrom;
   /** Is told what happens to sessions. Default: warnings go to Nest's logger. */
   onEvent?: (event: SessionEvent) => void;
 }
@@ -118,5 +124,6 @@ export interface ResolvedSessionOptions {
   readonly cache: { readonly maxSessions: number; readonly maxBytes: number; readonly maxAge: number } | undefined;
   readonly preparedStatements: boolean;
   readonly schema: (new () => object) | undefined;
+  readonly migrateFrom: ResolvedMigrateFrom | undefined;
   readonly onEvent: ((event: SessionEvent) => void) | undefined;
 }

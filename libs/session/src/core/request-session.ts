@@ -10,7 +10,7 @@ import {
 } from './errors.js';
 import { checkKey, JsonProfileError, propertyPath, serialize } from './json-profile.js';
 import { lifetimeOf } from './resolve-options.js';
-import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
+import { MOVED_KEY, type CookieInstruction, type Origin, type SessionContext } from './session-context.js';
 import { OperationQueue, type Turn, type Work } from './operation-queue.js';
 import { SessionRow, type AtomicAnswer, type RowLifetime } from './session-row.js';
 import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
@@ -118,7 +118,8 @@ export class RequestSession implements Session {
 
   clear(): void {
     this.#openForChange();
-    this.#values.clear();
+    // The mark stays: it is not data.
+    this.#values.clear(MOVED_KEY);
   }
 
   pull(key: string): any {
@@ -309,6 +310,21 @@ export class RequestSession implements Session {
 
   get cookie(): CookieInstruction {
     return this.#row.cookie;
+  }
+
+  /** It has moved here from another store in this request or just before, and its browser has yet to be told. */
+  get isJustMoved(): boolean {
+    return this.#row.isJustMoved;
+  }
+
+  /** Whether the browser can forget the cookie of the store that the session has moved from. */
+  get hasEndedLegacy(): boolean {
+    return this.#row.hasEndedLegacy;
+  }
+
+  /** Settles whether the browser is told. Never rejects. */
+  confirmToken(): Promise<void> {
+    return this.#row.confirmToken();
   }
 
   /** Whether there is a session, for those who cannot go on without one. */

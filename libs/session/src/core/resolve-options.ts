@@ -1,5 +1,6 @@
 import { describeValue } from './display.js';
 import { SessionConfigError } from './errors.js';
+import { resolveMigrateFrom } from './legacy/resolve-migrate-from.js';
 import { checkBoolean, checkDuration, checkInteger, readOwn } from './option-checks.js';
 import type { DurationRange } from './option-checks.js';
 import type {
@@ -30,6 +31,7 @@ const DEFAULTS = {
   cache: false,
   preparedStatements: false,
   schema: undefined,
+  migrateFrom: undefined,
   onEvent: undefined,
 } as const satisfies { [K in keyof Required<SessionOptions>]: SessionOptions[K] };
 
@@ -76,8 +78,9 @@ export function resolveOptions(
   const all = { ...DEFAULTS, ...given };
   const secrets = checkSecrets(all.secrets);
   const lifetime = resolveLifetime(given);
+  const cookie = resolveCookie(all.cookie, env.NODE_ENV === 'production');
   const resolved = {
-    cookie: resolveCookie(all.cookie, env.NODE_ENV === 'production'),
+    cookie,
     lifetime,
     maxAbsoluteTimeout: resolveMaxAbsoluteTimeout(given, lifetime),
     touchAfter: resolveTouchAfter(given, lifetime),
@@ -89,6 +92,7 @@ export function resolveOptions(
     cache: resolveCache(all.cache),
     preparedStatements: checkBoolean(all.preparedStatements, 'preparedStatements'),
     schema: checkSchema(all.schema),
+    migrateFrom: resolveMigrateFrom(all.migrateFrom, secrets, cookie),
     onEvent: checkListener(all.onEvent),
   };
   // A getter that is not enumerable: no log, JSON or copy of the options carries the secrets along.

@@ -1,5 +1,7 @@
 import type { SessionErrorFactory, SessionFault } from './errors.js';
 import type { SessionEvent } from './events.js';
+import type { LegacyLink } from './legacy/legacy-link.js';
+import type { LegacySessions } from './legacy/legacy-sessions.js';
 import type { ResolvedSessionOptions } from './options.js';
 import type { SessionStore, StoredSession } from './store.js';
 
@@ -10,6 +12,8 @@ export type SchemaCheck = (key: string, value: unknown) => readonly string[];
 export interface SessionContext {
   readonly store: SessionStore;
   readonly options: ResolvedSessionOptions;
+  /** Where sessions move from, with the option `migrateFrom`. */
+  readonly legacy?: LegacySessions;
   readonly schema: SchemaCheck | undefined;
   readonly toError: SessionErrorFactory;
   readonly emit: (event: SessionEvent) => void;
@@ -17,11 +21,20 @@ export interface SessionContext {
   readonly report: (error: unknown) => void;
 }
 
+/** Where the row of a session that has moved says what it comes from. */
+export const MOVED_KEY = '$moved';
+
 /** What the request's cookies turned out to be. */
 export type Origin =
   /** `cookieSent`: there was a cookie of ours, whatever it held, so a sign-out has something to clear. */
-  | { readonly status: 'anonymous'; readonly cookieSent: boolean }
-  | { readonly status: 'live'; readonly session: StoredSession }
+  | { readonly status: 'anonymous'; readonly cookieSent: boolean; readonly legacy?: LegacyLink }
+  /** `token`: the session has moved here from another store, and its browser has yet to be told. */
+  | {
+      readonly status: 'live';
+      readonly session: StoredSession;
+      readonly legacy?: LegacyLink;
+      readonly token?: string;
+    }
   | { readonly status: 'replaced' }
   | { readonly status: 'ambiguous' }
   /** The database could not be asked: a matter for those who look, and for nobody else. */

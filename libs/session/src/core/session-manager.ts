@@ -1,5 +1,6 @@
 import { describeError, isSessionFault, SessionStoreError, type SessionFault } from './errors.js';
 import { isReadable } from './json-profile.js';
+import { SessionMigration } from './legacy/session-migration.js';
 import { RequestSession } from './request-session.js';
 import type { Origin, SessionContext } from './session-context.js';
 import type { Found, StoredSession } from './store.js';
@@ -8,9 +9,11 @@ import { hashToken } from './token.js';
 /** The beginning and the end of a request's session. */
 export class SessionManager {
   readonly #context: SessionContext;
+  readonly #migration: SessionMigration | undefined;
 
   constructor(context: SessionContext) {
     this.#context = context;
+    if (context.legacy) this.#migration = new SessionMigration(context, (found) => this.#resolve(found));
   }
 
   /**
@@ -19,8 +22,12 @@ export class SessionManager {
    *
    * @param tokens well-formed, verified, distinct
    * @param cookieSent whether the request had a cookie of our name, whatever it held
+   * @param oldId verified, of the cookie of `migrateFrom`
    */
-  open(tokens: readonly string[], cookieSent: boolean): RequestSession | Promise<RequestSession> {
+  open(tokens: readonly string[], cookieSent: boolean, oldId?: string): RequestSession | Promise<RequestSession> {
+    if (this.#migration?.isOn && (tokens.length > 0 || oldId !== undefined)) {
+      return this.#migration.open(tokens, cookieSent, oldId).then((origin) => this.#session(origin));
+    }
     if (tokens.length === 0) return this.#session({ status: 'anonymous', cookieSent });
     const hashes = tokens.map(hashToken);
     const remembered = hashes.length === 1 ? this.#context.store.peek?.(hashes[0]!) : undefined;
@@ -35,6 +42,7 @@ export class SessionManager {
    */
   commit(session: RequestSession, status: number): SessionFault | undefined | Promise<SessionFault | undefined> {
     session.close();
+    if (session.isJustMoved) return this.#commitMoved(session, status);
     if (session.running) return this.#commitAfterRunning(session, status);
     return this.#commitRest(session, status);
   }
@@ -42,6 +50,12 @@ export class SessionManager {
   /** Passes on an error that no caller is left to receive. */
   report(error: unknown): void {
     this.#context.report(error);
+  }
+
+  async #commitMoved(session: RequestSession, status: number): Promise<SessionFault | undefined> {
+    const fault = await this.#commitAfterRunning(session, status);
+    await session.confirmToken();
+    return fault;
   }
 
   async #commitAfterRunning(session: RequestSession, status: number): Promise<SessionFault | undefined> {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { applyAtomic } from './atomic.js';
 import { describeError, SessionJoinError, type SessionErrorCode, type SessionFault } from './errors.js';
+import type { LegacyLink } from './legacy/legacy-link.js';
 import type { SessionLifetime } from './options.js';
 import { touchAfterOf } from './resolve-options.js';
-import type { CookieInstruction, Origin, SessionContext } from './session-context.js';
+import { MOVED_KEY, type CookieInstruction, type Origin, type SessionContext } from './session-context.js';
 import type {
   Applied,
   AtomicOperation,
@@ -56,13 +57,21 @@ export class SessionRow {
   /** This request created the row or signed somebody in, so the absolute expiry is its own. */
   #hasBegun = false;
   #transaction: SessionTransaction | undefined;
+  /** The session in another store that this one has moved from. */
+  #legacy: LegacyLink | undefined;
+  #movedToken: string | undefined;
 
   constructor(context: SessionContext, origin: Origin) {
     this.#context = context;
     this.#cookieSent = origin.status !== 'anonymous' || origin.cookieSent;
     if (origin.status === 'replaced') this.#refusal = 'SESSION_REPLACED';
     if (origin.status === 'ambiguous') this.#refusal = 'SESSION_AMBIGUOUS';
-    if (origin.status === 'live') this.#row = this.#rowOf(origin.session);
+    if (origin.status === 'anonymous') this.#legacy = origin.legacy;
+    if (origin.status !== 'live') return;
+    this.#row = this.#rowOf(origin.session);
+    this.#legacy = origin.legacy;
+    this.#movedToken = origin.token;
+    if (origin.token !== undefined) this.#issue(origin.token);
   }
 
   get exists(): boolean {
@@ -104,6 +113,26 @@ export class SessionRow {
   /** What the response has to tell the browser of the writes that have committed. */
   get cookie(): CookieInstruction {
     return this.#cookie;
+  }
+
+  get isJustMoved(): boolean {
+    return this.#movedToken !== undefined;
+  }
+
+  get hasEndedLegacy(): boolean {
+    return this.#legacy?.hasEnded ?? false;
+  }
+
+  /**
+   * A session that has just moved is known to all requests of its visitor at once. Where another has signed in meanwhile,
+   * the browser has a newer token by now or soon, and this one must not come after it.
+   */
+  async confirmToken(): Promise<void> {
+    const row = this.#row;
+    if (!row || this.#cookie.kind !== 'issue' || this.#cookie.token !== this.#movedToken) return;
+    // Not told is told later: the old cookie still leads here.
+    const found = await this.#context.store.find([row.tokenHash]).catch(() => []);
+    if (found[0]?.status !== 'live') this.#cookie = { kind: 'keep' };
   }
 
   /** The transaction of the application that the row was saved in, until it ends. */
@@ -168,8 +197,9 @@ export class SessionRow {
     const token = createToken();
     const tokenHash = hashToken(token);
     const lifetime = signIn ? undefined : this.#lifetimeChange(row);
-    const replacement = { tokenHash, isUnsent: this.#cookie.kind === 'issue', login: signIn };
-    const change = lifetime ? { ...delta, lifetime } : delta;
+    const replacement = { tokenHash, isUnsent: this.#isUnsent, login: signIn };
+    const all = this.#legacy ? { ...delta, unset: [...delta.unset, MOVED_KEY] } : delta;
+    const change = lifetime ? { ...all, lifetime } : all;
     const outcome = await store.replace(row, replacement, change, this.#touchAfter(row));
     if (outcome.status !== 'applied') throw this.#missed(outcome);
     this.#row = { ...row, tokenHash };
@@ -177,11 +207,14 @@ export class SessionRow {
     if (lifetime) this.#relive(lifetime);
     if (signIn) this.#begin(signIn);
     this.#issue(token);
+    await this.#legacy?.end(true);
   }
 
   /** Deletes the row. A row that is gone already is what was asked for; one that changed hands is not ours to delete. */
   async remove(): Promise<void> {
     this.#throwRefusal();
+    // First: what is ended halfway must not come back from there.
+    await this.#legacy?.end();
     if (this.#row) {
       const outcome = await this.#store.delete(this.#row);
       if (outcome.status === 'replaced') throw this.#missed(outcome);
@@ -270,6 +303,11 @@ export class SessionRow {
     const detail =
       'until the one that it was saved in has ended, it can be saved with that manager and not be written otherwise';
     return this.#context.toError(describeError('SESSION_TRANSACTION', detail));
+  }
+
+  /** No browser has the token. One that was derived for a move other requests may have sent. */
+  get #isUnsent(): boolean {
+    return this.#cookie.kind === 'issue' && this.#cookie.token !== this.#movedToken;
   }
 
   /** The lifetime of a session that this request begins, with what it asked for. */

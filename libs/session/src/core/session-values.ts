@@ -94,8 +94,9 @@ export class SessionValues {
     this.#values.delete(key);
   }
 
-  clear(): void {
-    for (const key of [...this.keys(), ...this.#hidden.keys()]) this.delete(key);
+  /** @param spared stays. */
+  clear(spared?: string): void {
+    for (const key of [...this.keys(), ...this.#hidden.keys()]) if (key !== spared) this.delete(key);
   }
 
   /** Forgets all keys but these without counting it as a change: the row loses them by itself. */

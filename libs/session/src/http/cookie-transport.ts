@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ResolvedSessionOptions } from '../core/options.js';
 import type { CookieInstruction } from '../core/session-context.js';
 import { CookieSigner } from './cookie-signature.js';
+import { LegacyCookie } from './legacy-cookie.js';
 import { readCookieValues, serializeCookie, serializeExpiredCookie } from './cookie.js';
 import { replaceSetCookie, setNoStore } from './response-headers.js';
 
@@ -11,14 +12,19 @@ import { replaceSetCookie, setNoStore } from './response-headers.js';
  */
 const MAX_TOKENS = 32;
 
+type TransportOptions = Pick<ResolvedSessionOptions, 'cookie' | 'secrets'> &
+  Partial<Pick<ResolvedSessionOptions, 'migrateFrom'>>;
+
 /** Carries the token in a cookie (RFC 6265bis), and nowhere else: never in a URL, a body or another header. */
 export class CookieTransport {
   readonly #options: ResolvedSessionOptions['cookie'];
   readonly #signer: CookieSigner;
+  readonly #legacy: LegacyCookie | undefined;
 
-  constructor({ cookie, secrets }: Pick<ResolvedSessionOptions, 'cookie' | 'secrets'>) {
+  constructor({ cookie, secrets, migrateFrom }: TransportOptions) {
     this.#options = cookie;
     this.#signer = new CookieSigner(cookie.name, secrets);
+    this.#legacy = migrateFrom && new LegacyCookie(migrateFrom, cookie.secure);
   }
 
   /** The well-formed tokens with a good signature, each once, and whether there was any cookie of our name. */
@@ -27,6 +33,16 @@ export class CookieTransport {
     const tokens = values.map((value) => this.#signer.verify(value)).filter((token) => token !== undefined);
     const distinct = tokens.length < 2 ? tokens : [...new Set(tokens)].slice(0, MAX_TOKENS);
     return { tokens: distinct, cookieSent: values.length > 0 };
+  }
+
+  /** The id in the cookie of `migrateFrom`, where its signature is good. */
+  readLegacy(request: IncomingMessage): string | undefined {
+    return this.#legacy?.read(request.headers.cookie);
+  }
+
+  /** Removes the cookie of `migrateFrom`. */
+  expireLegacy(response: ServerResponse): void {
+    this.#legacy?.expire(response);
   }
 
   /** Leaves one Set-Cookie of ours at most, which no cache may keep (OWASP ASVS 14.3.2, CVE-2023-30861). */

@@ -44,6 +44,7 @@ export class SessionGate implements ResponseGate {
     const session = this.#session;
     if (!session) return;
     this.#transport.write(response, session.cookie);
+    if (session.hasEndedLegacy) this.#transport.expireLegacy(response);
     const { retryAfter } = (session.failure ?? session.rejected)?.session ?? {};
     if (response.statusCode === 503 && retryAfter !== undefined && !response.hasHeader('retry-after')) {
       response.setHeader('retry-after', retryAfter);

@@ -106,7 +106,8 @@ export class RequestSessions {
     const known = request[GATE];
     if (known) return known.opened;
     const { tokens, cookieSent } = this.#transport.read(request);
-    const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent));
+    const oldId = this.#transport.readLegacy(request);
+    const gate = new SessionGate(this.#manager, this.#transport, this.#manager.open(tokens, cookieSent, oldId));
     request[GATE] = gate;
     holdResponse(response, gate);
     return gate.opened;

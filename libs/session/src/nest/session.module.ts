@@ -21,6 +21,7 @@ import type { SessionStore } from '../core/store.js';
 import { cacheByTime, createStore } from '../storage/create-store.js';
 import { Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
 import { CurrentSession, enterRequest, enterRequests } from './current-session.js';
+import { LegacyStore } from './legacy-sessions.js';
 import { registerApplication } from './open-session.js';
 import { prepareRequest, RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
@@ -38,7 +39,7 @@ import {
   type SessionStaticOptions,
 } from './session.options.js';
 import { SessionService } from './session.service.js';
-import { SESSION_CONTEXT, SESSION_OPTIONS, SESSION_STORE } from './session.tokens.js';
+import { SESSION_CONTEXT, SESSION_LEGACY, SESSION_OPTIONS, SESSION_STORE } from './session.tokens.js';
 
 const logger = new Logger('Session');
 
@@ -55,6 +56,7 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
   constructor(
     @Inject(SESSION_STATIC_OPTIONS) private readonly options: SessionStaticOptions,
     @Inject(SESSION_STORE) private readonly store: SessionStore,
+    @Inject(SESSION_LEGACY) private readonly legacy: LegacyStore,
     @Inject(RequestSessions) private readonly sessions: RequestSessions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
@@ -103,11 +105,13 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
       );
     }
     await this.store.check();
+    await this.legacy.check();
   }
 
   /** The server is closed by then: no request is under way. */
   async onApplicationShutdown(): Promise<void> {
     await this.store.close?.();
+    await this.legacy.close();
   }
 }
 
@@ -121,7 +125,7 @@ function assemble(
   options: Provider[],
   imports: DynamicModule['imports'] = [],
 ): DynamicModule {
-  const { imports: storeImports, provider: store } = storeOf(fixed);
+  const { imports: storeImports, providers: stores } = storeOf(fixed);
   return {
     module: SessionModule,
     global: true,
@@ -129,8 +133,8 @@ function assemble(
     providers: [
       ...options,
       { provide: SESSION_STATIC_OPTIONS, useValue: fixed },
-      store,
-      { provide: SESSION_CONTEXT, inject: [SESSION_OPTIONS, SESSION_STORE], useFactory: createContext },
+      ...stores,
+      { provide: SESSION_CONTEXT, inject: [SESSION_OPTIONS, SESSION_STORE, SESSION_LEGACY], useFactory: createContext },
       RequestSessions,
       SessionGuard,
       SessionService,
@@ -151,25 +155,38 @@ function assemble(
 }
 
 /** The application's own store, or one for its data source. */
-function storeOf(fixed: SessionStaticOptions): { imports: DynamicModule[]; provider: Provider } {
+function storeOf(fixed: SessionStaticOptions): { imports: DynamicModule[]; providers: Provider[] } {
   const { store } = fixed;
   if (store) {
     const cached = ({ cache }: ResolvedSessionOptions) => (cache ? cacheByTime(store, cache) : store);
-    return { imports: [], provider: { provide: SESSION_STORE, inject: [SESSION_OPTIONS], useFactory: cached } };
+    return {
+      imports: [],
+      providers: [
+        { provide: SESSION_STORE, inject: [SESSION_OPTIONS], useFactory: cached },
+        { provide: SESSION_LEGACY, inject: [SESSION_OPTIONS], useFactory: legacyStoreOf },
+      ],
+    };
   }
   const entity = fixed.entity ?? SessionEntity;
   return {
     imports: [TypeOrmModule.forFeature([entity], fixed.dataSource)],
-    provider: {
-      provide: SESSION_STORE,
-      inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
-      useFactory: (options: ResolvedSessionOptions, dataSource: DataSource) => {
-        const { deadline, maxBytes, preparedStatements, cache } = options;
-        const warn = (sentence: string) => logger.warn(sentence);
-        const limits = { deadline, maxBytes, preparedStatements };
-        return createStore(dataSource, entity, limits, warn, cache, emitterOf(options));
+    providers: [
+      {
+        provide: SESSION_STORE,
+        inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
+        useFactory: (options: ResolvedSessionOptions, dataSource: DataSource) => {
+          const { deadline, maxBytes, preparedStatements, cache } = options;
+          const warn = (sentence: string) => logger.warn(sentence);
+          const limits = { deadline, maxBytes, preparedStatements };
+          return createStore(dataSource, entity, limits, warn, cache, emitterOf(options));
+        },
       },
-    },
+      {
+        provide: SESSION_LEGACY,
+        inject: [SESSION_OPTIONS, getDataSourceToken(fixed.dataSource)],
+        useFactory: legacyStoreOf,
+      },
+    ],
   };
 }
 
@@ -188,10 +205,19 @@ function asyncProviders({ useFactory, inject, useClass, useExisting }: SessionMo
   return useClass ? [useClass, provider] : [provider];
 }
 
-async function createContext(options: ResolvedSessionOptions, store: SessionStore): Promise<SessionContext> {
+function legacyStoreOf(options: ResolvedSessionOptions, dataSource?: DataSource): LegacyStore {
+  return new LegacyStore(options, dataSource, logger);
+}
+
+async function createContext(
+  options: ResolvedSessionOptions,
+  store: SessionStore,
+  legacy: LegacyStore,
+): Promise<SessionContext> {
   return {
     store,
     options,
+    legacy: legacy.sessions,
     schema: options.schema && (await loadSchemaCheck(options.schema)),
     toError: (info) => new SessionException(info),
     emit: emitterOf(options),
@@ -221,7 +247,13 @@ function report(error: unknown): void {
 function logEvent(event: SessionEvent): void {
   const { type, ...details } = event;
   const text = `${type} ${JSON.stringify(details)}`;
-  // Of a cache that goes by time alone a warning has said it in a sentence.
-  if (type === 'cleanup' || (type === 'cache' && event.state !== 'bypassed')) logger.debug(text);
+  if (isOrdinary(event)) logger.debug(text);
   else logger.warn(text);
+}
+
+function isOrdinary(event: SessionEvent): boolean {
+  // Of a cache that goes by time alone a warning has said it in a sentence.
+  if (event.type === 'cache') return event.state !== 'bypassed';
+  if (event.type === 'migrated') return event.lost.length === 0;
+  return event.type === 'cleanup' || event.type === 'migration-ended';
 }

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { SessionConfigError, SessionStoreError, type StoreFailure } from '../core/errors.js';
+import { SessionConfigError, SessionStoreError } from '../core/errors.js';
 import type {
   Applied,
   AtomicOperation,
@@ -17,7 +17,7 @@ import type {
   SessionStore,
   StoreHealth,
 } from '../core/store.js';
-import { StatementError, type Operation, type Runner, type StatementFailure } from './connection.js';
+import { StatementError, type Operation, type Runner } from './connection.js';
 import type {
   DialectConnection,
   Expiry,
@@ -30,6 +30,7 @@ import { JoinedRunner } from './joined-runner.js';
 import { selfCheck } from './self-check.js';
 import { foundIn, SessionBatches } from './session-batches.js';
 import type { SessionTable } from './session-table.js';
+import { readError, storeError } from './store-errors.js';
 import { transactionOf, type TransactionEnds } from './transaction-ends.js';
 
 /** Milliseconds before a statement that lost to another transaction is tried again; grows with every attempt. */
@@ -38,14 +39,6 @@ const LONGEST_PAUSE = 200;
 
 /** Milliseconds for the check at the start, when much else begins too. */
 const CHECK_DEADLINE = 10_000;
-
-const FAILURES: Record<StatementFailure, StoreFailure> = {
-  unsent: 'unavailable',
-  away: 'unavailable',
-  lost: 'unknown',
-  rolledBack: 'conflict',
-  refused: 'refused',
-};
 
 export interface StoreLimits {
   /** Milliseconds for one call, all attempts and waits included. */
@@ -354,19 +347,6 @@ export class TypeOrmSessionStore implements SessionStore {
 function missedOf(look: Look | undefined): Missed | undefined {
   if (!look?.isLive) return { status: 'gone' };
   return look.isOurs ? undefined : { status: 'replaced' };
-}
-
-function storeError(error: unknown): unknown {
-  if (!(error instanceof StatementError)) return error;
-  return new SessionStoreError(FAILURES[error.failure], error.reason);
-}
-
-/** A read that failed changed nothing, whatever became of it. */
-function readError(error: unknown): unknown {
-  if (error instanceof StatementError && error.failure === 'lost') {
-    return new SessionStoreError('unavailable', error.reason);
-  }
-  return storeError(error);
 }
 
 function checkError(error: unknown, dialect: SessionDialect, table: string): unknown {

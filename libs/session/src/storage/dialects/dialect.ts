@@ -96,6 +96,8 @@ export interface DialectConnection {
 export interface SessionDialect {
   /** TypeORM's `type` of the data sources that it serves. */
   readonly types: readonly string[];
+  /** The parameter of a statement at a position, counted from 1. */
+  placeholder(position: number): string;
   /** The class that an application's entity for it extends for columns of its own. */
   readonly columnsName: string;
   /** @param warn is told of a set-up that works and will hurt. */

@@ -35,6 +35,7 @@ export interface MysqlFlavour {
 export function mysqlFamilyDialect(flavour: MysqlFlavour): SessionDialect {
   return {
     types: [flavour.type],
+    placeholder: () => '?',
     columnsName: 'MysqlSessionColumns',
     connect,
     operations: (table) => mysqlOperations(table, flavour),

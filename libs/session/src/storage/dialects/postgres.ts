@@ -18,6 +18,7 @@ import { affectedBy, ANY_HASH, AskedHashes, expiriesOf, expiryOf, foundOf, lookO
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
+  placeholder: (position) => `$${position}`,
   columnsName: 'PostgresSessionColumns',
 
   preparesStatements: true,

@@ -17,6 +17,7 @@ const MINIMUM_MINOR = 47;
 
 export const sqliteDialect: SessionDialect = {
   types: ['better-sqlite3', 'sqljs'],
+  placeholder: () => '?',
   columnsName: 'SqliteSessionColumns',
   connect,
   operations: sqliteOperations,
