@@ -5,7 +5,8 @@
 //   npm run breaks -- 'line 4'  those whose tag begins so
 //   npm run breaks -- --one     one of each tag: what CI runs
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,27 +38,40 @@ const isFirst = ({ tag }, index) => BREAKS.findIndex((other) => other.tag === ta
 const breaks = BREAKS.filter(
   (planned, index) => planned.tag.startsWith(wanted) && (!options.one || isFirst(planned, index)),
 );
-const copy = mkdtempSync(join(tmpdir(), 'session-breaks-'));
+const folder = mkdtempSync(join(tmpdir(), 'session-breaks-'));
 const servers = await startServers();
 const survivors = [];
 
 try {
-  for (const name of COPIED) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
-  mkdirSync(join(copy, 'docs'), { recursive: true });
-  for (const planned of breaks) {
-    const red = run(planned);
-    console.log(`${red.length > 0 ? 'red  ' : 'GREEN'}  [${planned.tag}] ${planned.file}: ${oneLine(planned.replace)}`);
-    for (const name of red.slice(0, 1)) console.log(`         ${name}`);
-    if (red.length === 0) survivors.push(planned);
-  }
+  // Whole clusters one after the other: two at once would be slower than what their tests wait for.
+  const isHeavy = ({ test }) => /^test\/(clusters|cache|command)\//.test(test);
+  const [heavy, light] = [breaks.filter(isHeavy), breaks.filter((planned) => !isHeavy(planned))];
+  await Promise.all([work('a', [heavy, light]), work('b', [light])]);
 } finally {
-  rmSync(copy, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
   for (const server of servers) await server.stop();
 }
 
 console.log(`\n${breaks.length - survivors.length} of ${breaks.length} breaks were noticed`);
 process.exitCode = survivors.length > 0 || breaks.length === 0 ? 1 : 0;
+
+/** Takes breaks from the queues until they are empty, in a copy of its own: most of a test's time is waiting. */
+async function work(name, queues) {
+  const copy = join(folder, name);
+  mkdirSync(join(copy, 'docs'), { recursive: true });
+  for (const each of COPIED) cpSync(join(ROOT, each), join(copy, each), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  for (const queue of queues) {
+    while (queue.length > 0) {
+      const planned = queue.shift();
+      const red = await run(planned, copy);
+      const verdict = red.length > 0 ? 'red  ' : 'GREEN';
+      console.log(`${verdict}  [${planned.tag}] ${planned.file}: ${oneLine(planned.replace)}`);
+      for (const test of red.slice(0, 1)) console.log(`         ${test}`);
+      if (red.length === 0) survivors.push(planned);
+    }
+  }
+}
 
 /** Once for all runs, in the variables that the tests look at. */
 async function startServers() {
@@ -75,9 +89,10 @@ async function startServers() {
 
 /**
  * @param {Break} planned
- * @returns {string[]} the tests carrying the tag that failed
+ * @param {string} copy of the sources, to be broken
+ * @returns {Promise<string[]>} the tests carrying the tag that failed
  */
-function run({ tag, file, search, replace, test }) {
+async function run({ tag, file, search, replace, test }, copy) {
   const path = join(copy, 'libs/session/src', file);
   const original = readFileSync(path, 'utf8');
   if (original.split(search).length !== 2) {
@@ -91,7 +106,7 @@ function run({ tag, file, search, replace, test }) {
   rmSync(report, { force: true });
   const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
   const pattern = tag.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  spawnSync(
+  const child = spawn(
     process.execPath,
     [
       ...flags,
@@ -110,6 +125,7 @@ function run({ tag, file, search, replace, test }) {
       timeout: 120_000,
     },
   );
+  await once(child, 'exit');
   writeFileSync(path, original);
   const { testResults } = JSON.parse(readFileSync(report, 'utf8'));
   return testResults

@@ -66,7 +66,10 @@ export interface SessionOptions {
   persistent?: boolean;
   /** A session in use has its idle expiry moved at most this often. Default: the larger of 1 minute and idle / 20. */
   touchAfter?: Duration;
-  /** For each read or write of a session, the wait for a connection and repeated attempts included. Default: 2 seconds. */
+  /**
+   * For each read or write of a session, the wait for a connection and repeated attempts included; `update(key, fn)` has one
+   * for all that it reads and writes. Default: 2 seconds.
+   */
   deadline?: Duration;
   /** Bytes of the data as JSON. Default: 65536. */
   maxBytes?: number;

@@ -263,6 +263,22 @@ describe('RequestSession', () => {
   });
 
   describe('update', () => {
+    it('[deadline] has one deadline for all that it reads and writes, and takes as long as the function does besides', async () => {
+      const { session, calls } = sessionOf(live({ n: 1 }));
+      const before = performance.now();
+      await session.update('n', async (n: number) => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return n + 1;
+      });
+      const [read, apply] = calls;
+      expect([read![0], apply![0]]).toEqual(['read', 'apply']);
+      const [readUntil, applyUntil] = [read![3], apply![3]] as [number, number];
+      expect(readUntil - before).toBeGreaterThanOrEqual(2_000);
+      expect(readUntil - before).toBeLessThan(3_000);
+      expect(applyUntil - readUntil).toBeGreaterThanOrEqual(49);
+      expect(applyUntil).toBeLessThanOrEqual(performance.now() + 2_000);
+    });
+
     it('runs its function again on a newer value, and gives up after a while', async () => {
       let version = 1;
       const { session } = sessionOf(live({ n: 1 }), {

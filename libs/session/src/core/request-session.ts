@@ -431,11 +431,11 @@ export class RequestSession implements Session {
   }
 
   /** An unsaved change of the key goes into the row first, or, where there is none, into its INSERT. */
-  async #applyTo(taken: Taken, operation: AtomicOperation): Promise<AtomicAnswer> {
+  async #applyTo(taken: Taken, operation: AtomicOperation, until?: number): Promise<AtomicAnswer> {
     const { key } = operation;
     if (this.#row.exists) await this.#save(taken);
     try {
-      const answer = await this.#row.apply(operation, taken.delta?.set[key]);
+      const answer = await this.#row.apply(operation, taken.delta?.set[key], until);
       if (answer.status === 'applied') taken.delta = undefined;
       if (!taken.delta) taken.values.absorb(key, operation.kind === 'take' ? undefined : answer.value);
       return answer;
@@ -446,17 +446,20 @@ export class RequestSession implements Session {
 
   async #update(taken: Taken, key: string, fn: (current: unknown) => unknown): Promise<unknown> {
     if (this.#row.exists) await this.#save(taken);
-    const end = performance.now() + this.#context.options.deadline;
-    for (let attempt = 0; attempt < UPDATE_ATTEMPTS && performance.now() < end; attempt++) {
-      const read = await this.#row.read(key);
+    // One for all that it reads and writes; the time that the application takes does not count.
+    let until = performance.now() + this.#context.options.deadline;
+    for (let attempt = 0; attempt < UPDATE_ATTEMPTS && performance.now() < until; attempt++) {
+      const read = await this.#row.read(key, until);
       const current = parseValue(read ? read.value : taken.delta?.set[key]);
+      const asked = performance.now();
       const next = await fn(current);
+      until += performance.now() - asked;
       if (next === undefined && current === undefined) return undefined;
       if (next !== undefined) this.#checkSchema(key, next);
       if (current === undefined) taken.values.checkRoomFor(key);
       const value = next === undefined ? undefined : this.#serialize(key, next);
       const version = read?.version ?? 0;
-      const answer = await this.#applyTo(taken, { kind: 'compareAndSet', key, value, version });
+      const answer = await this.#applyTo(taken, { kind: 'compareAndSet', key, value, version }, until);
       if (answer.status === 'applied') return parseValue(answer.value);
       if (answer.version === version) throw this.#noRoom('update', key);
       await pause(Math.random() * Math.min(UPDATE_PAUSE, 5 * 2 ** attempt));

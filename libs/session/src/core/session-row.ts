@@ -234,17 +234,17 @@ export class SessionRow {
   }
 
   /** The committed value of a key and the version it had; `undefined` where there is no row. */
-  async read(key: string): Promise<{ value: string | undefined; version: number } | undefined> {
+  async read(key: string, until?: number): Promise<{ value: string | undefined; version: number } | undefined> {
     if (!this.#row) return undefined;
-    const outcome = await this.#store.read(this.#row, key);
+    const outcome = await this.#store.read(this.#row, key, until);
     if (outcome.status !== 'read') throw this.#missed(outcome);
     return outcome;
   }
 
   /** @param unsaved JSON of the key in a session that has no row yet: the operation is then its INSERT. */
-  async apply(operation: AtomicOperation, unsaved: string | undefined): Promise<AtomicAnswer> {
+  async apply(operation: AtomicOperation, unsaved: string | undefined, until?: number): Promise<AtomicAnswer> {
     if (!this.#row) return this.#applyToNew(operation, unsaved);
-    const outcome: AtomicOutcome = await this.#store.apply(this.#row, operation);
+    const outcome: AtomicOutcome = await this.#store.apply(this.#row, operation, until);
     if (outcome.status === 'gone' || outcome.status === 'replaced') throw this.#missed(outcome);
     return outcome;
   }

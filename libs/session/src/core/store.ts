@@ -130,8 +130,13 @@ export interface SessionStore {
   /** The live session that `find` would answer from memory for this one hash. A store without it asks for each. */
   peek?(tokenHash: Buffer): StoredSession | undefined;
 
-  /** The committed value of one key and the row's version, for compare-and-set. Every write but a touch changes the version. */
-  read(ref: SessionRef, key: string): Promise<ReadValue | Missed>;
+  /**
+   * The committed value of one key and the row's version, for compare-and-set. Every write but a touch changes the version.
+   *
+   * @param until when the operation that this call is a part of has to be over, on the monotonic clock (`performance.now()`).
+   *   Default: the call has the whole deadline of the store.
+   */
+  read(ref: SessionRef, key: string, until?: number): Promise<ReadValue | Missed>;
 
   /**
    * Merges a delta per top-level key. Never creates a row. Moves the idle expiry only where `touchAfter` milliseconds
@@ -151,8 +156,10 @@ export interface SessionStore {
   /**
    * Reads and writes one key in one step; moves no expiry. What would make the data larger than the store's `maxBytes` is
    * `unfit`, but what is larger already may shrink.
+   *
+   * @param until as of {@link read}.
    */
-  apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome>;
+  apply(ref: SessionRef, operation: AtomicOperation, until?: number): Promise<AtomicOutcome>;
 
   delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed>;
 

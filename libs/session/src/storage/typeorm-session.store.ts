@@ -137,8 +137,8 @@ export class TypeOrmSessionStore implements SessionStore {
     }
   }
 
-  async read(ref: SessionRef, key: string): Promise<ReadValue | Missed> {
-    const look = await this.#look(ref, this.#deadline(), key);
+  async read(ref: SessionRef, key: string, until?: number): Promise<ReadValue | Missed> {
+    const look = await this.#look(ref, this.#deadline(until), key);
     return missedOf(look) ?? { status: 'read', value: look!.value, version: look!.version };
   }
 
@@ -175,9 +175,9 @@ export class TypeOrmSessionStore implements SessionStore {
     return this.#writeOurs(ref, operation, mark, this.#deadline());
   }
 
-  async apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome> {
+  async apply(ref: SessionRef, operation: AtomicOperation, until?: number): Promise<AtomicOutcome> {
     const mark = randomUUID();
-    const deadline = this.#deadline();
+    const deadline = this.#deadline(until);
     const work = this.#operations.apply(ref, operation, this.#limits.maxBytes, mark);
     const result = await this.#write(work, ref, mark, deadline);
     if (result.status === 'marked') {
@@ -339,8 +339,8 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   /** When a call that begins now has to be over, on the monotonic clock: one for all its statements. */
-  #deadline(): number {
-    return performance.now() + this.#limits.deadline;
+  #deadline(until = Infinity): number {
+    return Math.min(until, performance.now() + this.#limits.deadline);
   }
 }
 

@@ -47,8 +47,8 @@ export class WatchedStore implements SessionStore {
     return this.#inner.find(tokenHashes);
   }
 
-  read(ref: SessionRef, key: string): Promise<ReadValue | Missed> {
-    return this.#inner.read(ref, key);
+  read(ref: SessionRef, key: string, until?: number): Promise<ReadValue | Missed> {
+    return this.#inner.read(ref, key, until);
   }
 
   update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
@@ -63,8 +63,8 @@ export class WatchedStore implements SessionStore {
     return this.#restOf(ref, this.#inner.replace(ref, replacement, delta, touchAfter));
   }
 
-  apply(ref: SessionRef, operation: AtomicOperation): Promise<AtomicOutcome> {
-    return this.#dataOf(ref, this.#inner.apply(ref, operation));
+  apply(ref: SessionRef, operation: AtomicOperation, until?: number): Promise<AtomicOutcome> {
+    return this.#dataOf(ref, this.#inner.apply(ref, operation, until));
   }
 
   delete(ref: SessionRef): Promise<{ readonly status: 'deleted' } | Missed> {
