@@ -245,10 +245,11 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
 
     look(id, tokenHash, key, mark) {
       const p = new Parameters();
+      // What has a parameter in it needs a name: without, the value becomes the column's, and mysql2 keeps a parser for each name.
       const statement = p.statement(
-        `SELECT ${isLive}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
-          `${c.lastWrite} <=> ${mark === undefined ? 'NULL' : p.ascii(mark)}, ${c.version}, ` +
-          `${key === undefined ? 'NULL' : valueOf(key, p)}, ${c.expiresAt} FROM ${name} WHERE ${c.id} = ${p.ascii(id)}`,
+        `SELECT ${isLive}, ${c.tokenHash} = ${p.bytes(tokenHash)} AS is_ours, ` +
+          `${c.lastWrite} <=> ${mark === undefined ? 'NULL' : p.ascii(mark)} AS is_marked, ${c.version}, ` +
+          `${key === undefined ? 'NULL' : valueOf(key, p)} AS value_of_key, ${c.expiresAt} FROM ${name} WHERE ${c.id} = ${p.ascii(id)}`,
       );
       return rowOf(statement, lookOf);
     },
@@ -276,7 +277,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const data = login ? kept(login.keep, p) : c.data;
       const statement = p.statement(
         `UPDATE ${name} SET ${isUnsent ? '' : `${c.previousTokenHash} = ${c.tokenHash}, `}` +
-          `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
+          `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)} AS is_ours, ` +
           `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}, ` +
           `${login ? `${c.userId} = ${orNull(login.userId, p)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} AND ${isObject}`,
@@ -289,7 +290,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const lockAndRead = () => {
         const p = new Parameters();
         return p.statement(
-          `SELECT ${c.version}, ${valueOf(key, p)} FROM ${name} WHERE ${isOurs(ref, p)} AND ${isObject} FOR UPDATE`,
+          `SELECT ${c.version}, ${valueOf(key, p)} AS value_of_key FROM ${name} WHERE ${isOurs(ref, p)} AND ${isObject} FOR UPDATE`,
         );
       };
       const write = (version: number, value: string | undefined) => {
