@@ -48,8 +48,9 @@ export function connectTypeorm(options: ConnectTypeormOptions): LegacyCookieOpti
     return {
       read: (oldId) => {
         const now = Date.now();
+        // With a name, or on MariaDB the moment is the column's, and mysql2 keeps a parser for each.
         const sql =
-          `SELECT ${id}, ${json}, ${expiredAt} - ${first} FROM ${table} ` +
+          `SELECT ${id}, ${json}, ${expiredAt} - ${first} AS remaining FROM ${table} ` +
           `WHERE ${id} = ${second} AND ${expiredAt} > ${third} AND ${destroyedAt} IS NULL`;
         return { sql, parameters: [now, oldId, now] };
       },
