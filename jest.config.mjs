@@ -34,8 +34,8 @@ export default {
   // Here and not in a project: a project's set-up runs once per project, and both share one server.
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  // More than there are cores: the tests wait for databases mostly.
-  maxWorkers: '150%',
+  // By default one core is left out, and on a machine with two that is half of them: the tests wait for databases mostly.
+  maxWorkers: '100%',
   // Five seconds are not enough to start an application on a busy machine.
   testTimeout: 20_000,
   reporters: existsSync(contractReporter) ? ['default', contractReporter] : ['default'],

@@ -277,7 +277,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const data = login ? kept(login.keep, p) : c.data;
       const statement = p.statement(
         `UPDATE ${name} SET ${isUnsent ? '' : `${c.previousTokenHash} = ${c.tokenHash}, `}` +
-          `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)} AS is_ours, ` +
+          `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
           `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}, ` +
           `${login ? `${c.userId} = ${orNull(login.userId, p)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} AND ${isObject}`,
