@@ -446,7 +446,7 @@ export class RequestSession implements Session {
 
   async #update(taken: Taken, key: string, fn: (current: unknown) => unknown): Promise<unknown> {
     if (this.#row.exists) await this.#save(taken);
-    // One for all that it reads and writes; the time that the application takes does not count.
+    // One for all that it reads and writes, an unsaved change before it aside; the application's own time does not count.
     let until = performance.now() + this.#context.options.deadline;
     for (let attempt = 0; attempt < UPDATE_ATTEMPTS && performance.now() < until; attempt++) {
       const read = await this.#row.read(key, until);

@@ -20,7 +20,7 @@ interface Wrapped<R> {
 
 /**
  * The one place where all doors meet: the session of a request, opened once, on Node's own request object. No WeakMap, whose
- * values live until the next full garbage collection but one: docs/decisions/015-what-a-request-carries.md.
+ * values minor garbage collections take for alive: docs/decisions/015-what-a-request-carries.md.
  */
 const GATE = Symbol('nestjs-typeorm-session.gate');
 
