@@ -45,7 +45,8 @@ export class MemoryWatch {
 
 /**
  * @param {{ at: number, rss: number, heapUsed: number }[]} samples of one process; the first tells when it began
- * @returns {{ seconds: number, heapMbPerMinute: number, rssMbPerMinute: number }[]} none of a life that was too short
+ * @returns {{ seconds: number, heapMbPerMinute: number, rssMbPerMinute: number, heapMb: number[] }[]} with what was found each
+ *   time, from the beginning; none of a life that was too short
  */
 export function growthOf(samples) {
   const warm = samples.filter(({ at }) => at - samples[0].at >= WARM_AFTER);
@@ -57,6 +58,7 @@ export function growthOf(samples) {
       seconds: Math.round(milliseconds / 1000),
       heapMbPerMinute: perMinute('heapUsed'),
       rssMbPerMinute: perMinute('rss'),
+      heapMb: samples.map(({ heapUsed }) => Number((heapUsed / 2 ** 20).toFixed(1))),
     },
   ];
 }

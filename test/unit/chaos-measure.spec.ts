@@ -140,7 +140,8 @@ describe('the growth of a process', () => {
 
   it('is that of the line through what it has after its first 40 s', () => {
     const warm = samples(160, (minute) => (minute < 0.6 ? 20 : 40 + 3 * minute));
-    expect(growthOf(warm)).toEqual([{ seconds: 120, heapMbPerMinute: 3, rssMbPerMinute: 3 }]);
+    expect(growthOf(warm)).toMatchObject([{ seconds: 120, heapMbPerMinute: 3, rssMbPerMinute: 3 }]);
+    expect(growthOf(warm)[0]!.heapMb).toEqual(warm.map(({ heapUsed }) => Number((heapUsed / 2 ** 20).toFixed(1))));
     expect(growthOf(samples(160, () => 40))).toMatchObject([{ heapMbPerMinute: 0 }]);
   });
 
