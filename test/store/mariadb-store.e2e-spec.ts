@@ -16,6 +16,7 @@ import mysql from 'mysql2';
 import { Column, DataSource, Entity, Generated, LessThan, type DataSourceOptions } from 'typeorm';
 import { StatementError, type Connection, type Statement } from '../../libs/session/src/storage/connection.js';
 import { createStore } from '../../libs/session/src/storage/create-store.js';
+import { AskedHashes } from '../../libs/session/src/storage/dialects/asked-hashes.js';
 import { dialectFor } from '../../libs/session/src/storage/dialects/dialects.js';
 import { Mysql2Pool } from '../../libs/session/src/storage/drivers/mysql2.js';
 import { sessionTable } from '../../libs/session/src/storage/session-table.js';
@@ -743,7 +744,9 @@ for (const type of MYSQL_TYPES) {
 
       it('look up tokens by their index', async () => {
         await Promise.all(Array.from({ length: 30 }, () => create(main.store)));
-        const { sql, parameters } = await statementOf((its) => its.find([ref.tokenHash, newSession().tokenHash]));
+        const { sql, parameters } = await statementOf((its) =>
+          its.find(new AskedHashes([ref.tokenHash, newSession().tokenHash])),
+        );
         const plans = await database.query<{ key: string | null; table: string }>(`EXPLAIN ${sql}`, [...parameters]);
         expect(plans.filter(({ table }) => table === 'sessions').map(({ key }) => key)).toEqual([
           'IDX_abaa9e068cdd390bc5210f7988',

@@ -6,7 +6,12 @@ import pg from 'pg';
 import { postgresPrograms } from '../../engines/programs.mjs';
 import { reservePorts, ServerGroup } from '../../engines/server-group.mjs';
 import { dataOf, runningServer } from '../../postgres/server.mjs';
+import { give, publicTmp } from '../../server/account.mjs';
 import { serverEnv } from '../../server/launch.mjs';
+import { SmallDisk } from './small-disk.mjs';
+
+/** With room for a million expired rows. */
+const DISK_SIZE = '2g';
 
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' };
 
@@ -16,6 +21,8 @@ export class PostgresSingle {
   #bin;
   #port;
   #server;
+  /** What the tables of the application are on. */
+  disk = new SmallDisk(DISK_SIZE, publicTmp(this.#group.account));
 
   static async start() {
     const single = new PostgresSingle();
@@ -38,7 +45,10 @@ export class PostgresSingle {
     const flags = ['-D', dataOf(folder), '-U', 'postgres', `--pwfile=${password}`, ...how];
     const options = { ...account, cwd: folder, env: serverEnv(), stdio: ['ignore', 'ignore', 'pipe'] };
     execFileSync(join(this.#bin, 'initdb'), flags, options);
+    give(this.disk.folder, account);
     await this.launch();
+    await this.query(`CREATE TABLESPACE small LOCATION '${this.disk.folder}'`);
+    await this.query('ALTER DATABASE postgres SET default_tablespace = small');
   }
 
   url() {
@@ -93,5 +103,6 @@ export class PostgresSingle {
 
   async close() {
     await this.#group.close();
+    this.disk.release();
   }
 }

@@ -1,27 +1,15 @@
 // One file, which all processes open, where root can mount one on a small file system of its own, which gets full.
-import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { start as startFile } from '../../race/databases/sqlite.mjs';
 import { auditTriggers } from './audit-triggers.mjs';
 import { sleep } from '../faults/tools.mjs';
+import { SmallDisk } from './small-disk.mjs';
 
 const SIZE = '512m';
 
 export function start() {
-  const folder = mkdtempSync(join(tmpdir(), 'session-chaos-'));
-  const isMounted = mount(folder);
-  const release = () => {
-    process.off('exit', release);
-    // Lazily: the processes of the application may have it open for a moment still.
-    if (isMounted) execFileSync('umount', ['--lazy', folder]);
-    rmSync(folder, { recursive: true });
-  };
-  // A mount outlives us.
-  process.once('exit', release);
-  const file = startFile(folder);
+  const disk = new SmallDisk(SIZE);
+  const file = startFile(disk.folder);
   // Nobody else may wait for us, nor we for a lock that a fault holds.
   const query = async (sql) => file.query(sql);
   return {
@@ -64,22 +52,21 @@ export function start() {
         if (!isLocked) throw new Error('another connection could write');
         return 'another connection was refused with SQLITE_BUSY';
       },
-      ...(isMounted && {
+      ...(disk.isSmall && {
         async 'disk-full'({ between }) {
-          const ballast = join(folder, 'ballast');
-          fill(ballast, folder);
+          const makeRoom = disk.fill();
           await sleep(between(2000, 4000));
-          const left = bytesLeft(folder);
-          rmSync(ballast);
+          const left = disk.bytesLeft;
+          makeRoom();
           if (left > 0) throw new Error(`there were ${left} bytes left`);
           return 'its file system had no byte left';
         },
       }),
     },
-    skipped: isMounted ? {} : { 'disk-full': 'only root can mount a file system that gets full' },
+    skipped: disk.isSmall ? {} : { 'disk-full': 'only root can mount a file system that gets full' },
     async stop() {
       file.stop({ keepsFolder: true });
-      release();
+      disk.release();
     },
   };
 }
@@ -97,31 +84,5 @@ function refusalOf(location) {
     return error.code;
   } finally {
     connection.close();
-  }
-}
-
-function mount(folder) {
-  if (process.getuid?.() !== 0 || process.platform !== 'linux') return false;
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', folder], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const bytesLeft = (folder) => {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
-};
-
-function fill(path, folder) {
-  const chunk = Buffer.alloc(4096);
-  for (let left = bytesLeft(folder); left > 0; left = bytesLeft(folder)) {
-    try {
-      writeFileSync(path, left > 1 << 20 ? Buffer.alloc(left - (left % 4096)) : chunk, { flag: 'a' });
-    } catch (error) {
-      if (error.code !== 'ENOSPC') throw error;
-    }
   }
 }

@@ -355,7 +355,7 @@ export class RequestSession implements Session {
     } catch (error) {
       return Promise.reject(this.#translate('save', error));
     }
-    if (taken.delta || this.#row.isLifetimeChanged) return this.#translated('save', () => this.#save(taken));
+    if (taken.delta || this.#row.isLifetimeChanged) return this.#translated('save', () => this.#writeTaken(taken));
     return this.#isLookedAt && this.#row.isTouchDue ? this.#touchQuietly() : undefined;
   }
 
@@ -402,7 +402,11 @@ export class RequestSession implements Session {
   }
 
   async #save(taken: Taken): Promise<void> {
-    if (taken.delta || this.#row.isLifetimeChanged) await this.#write(taken, (delta) => this.#row.write(delta));
+    if (taken.delta || this.#row.isLifetimeChanged) await this.#writeTaken(taken);
+  }
+
+  #writeTaken(taken: Taken): Promise<void> {
+    return this.#write(taken, (delta) => this.#row.write(delta));
   }
 
   async #saveWithin(manager: TransactionManager, taken: Taken): Promise<void> {

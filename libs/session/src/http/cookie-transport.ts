@@ -30,7 +30,11 @@ export class CookieTransport {
   /** The well-formed tokens with a good signature, each once, and whether there was any cookie of our name. */
   read(request: IncomingMessage): { tokens: string[]; cookieSent: boolean } {
     const values = readCookieValues(request.headers.cookie, this.#options.name);
-    const tokens = values.map((value) => this.#signer.verify(value)).filter((token) => token !== undefined);
+    const tokens: string[] = [];
+    for (const value of values) {
+      const token = this.#signer.verify(value);
+      if (token !== undefined) tokens.push(token);
+    }
     const distinct = tokens.length < 2 ? tokens : [...new Set(tokens)].slice(0, MAX_TOKENS);
     return { tokens: distinct, cookieSent: values.length > 0 };
   }

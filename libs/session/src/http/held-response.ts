@@ -287,14 +287,16 @@ const frozenPrototypes = new WeakMap<object, object>();
 function freeze(response: ServerResponse): () => void {
   const prototype = Object.getPrototypeOf(response) as object;
   // What a middleware has put on the response itself hides any prototype's.
-  const hidden = FROZEN_NAMES.filter((name) => Object.hasOwn(response, name));
-  const restore = hidden.map((name) => freezeOwn(response, name));
+  let restore: (() => void)[] | undefined;
+  for (const name of FROZEN_NAMES) {
+    if (Object.hasOwn(response, name)) (restore ??= []).push(freezeOwn(response, name));
+  }
   const frozen = frozenPrototypes.get(prototype) ?? Object.create(prototype, FROZEN);
   frozenPrototypes.set(prototype, frozen);
   Object.setPrototypeOf(response, frozen);
   return () => {
     if (Object.getPrototypeOf(response) === frozen) Object.setPrototypeOf(response, prototype);
-    for (const unfreeze of restore) unfreeze();
+    for (const unfreeze of restore ?? []) unfreeze();
   };
 }
 

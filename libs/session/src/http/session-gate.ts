@@ -18,9 +18,9 @@ export class SessionGate implements ResponseGate {
     this.#transport = transport;
     if (!(opened instanceof Promise)) this.#session = opened;
     else {
-      this.#opening = opened.then((session) => (this.#session = session));
-      // Who awaits the opening is told. Here nobody may ever wait for it, and that must not end the process.
-      this.#opening.catch(doNothing);
+      this.#opening = opened;
+      // Who awaits the opening, after us, is told of an error. Nobody may ever do so, and that must not end the process.
+      opened.then((session) => (this.#session = session), doNothing);
     }
   }
 

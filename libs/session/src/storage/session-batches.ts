@@ -1,6 +1,7 @@
 import type { Delta, Found, SessionRef } from '../core/store.js';
 import { BatchQueue, type Batching } from './batch-queue.js';
 import type { Operation } from './connection.js';
+import { AskedHashes } from './dialects/asked-hashes.js';
 import type { Expiry, FoundRow, RowTouch, RowUpdate, SessionOperations } from './dialects/dialect.js';
 
 /** Calls in a batch at most, and bytes of the data that they write. */
@@ -51,13 +52,13 @@ function loads(operations: SessionOperations, send: Send): Batching<readonly Buf
     leavesLone: false,
     shareOf: (hashes) => hashes.length / MAX_MEMBERS,
     async send(members, deadline) {
-      const wanted = new Map<string, Buffer>();
-      const asked = members.map((hashes) => distinctIn(wanted, hashes));
-      const rows = await send(operations.find([...wanted.values()]), deadline);
+      const asked = new AskedHashes();
+      const wanted = members.map((hashes) => distinctOf(asked, hashes));
+      const rows = await send(operations.find(asked), deadline);
       // By the objects that were asked for, which an operation answers with.
       const found = new Map<Buffer, Found>();
       for (const row of rows) found.set(row.tokenHash, row.found);
-      return asked.map((hashes) => hashes.flatMap((hash) => found.get(hash) ?? []));
+      return wanted.map((hashes) => foundOf(found, hashes));
     },
   };
 }
@@ -80,7 +81,8 @@ function writes<M extends { readonly ref: SessionRef }>(
 
 function bytesOf({ delta }: { readonly delta: Delta }): number {
   let bytes = 0;
-  for (const text of [...Object.entries(delta.set).flat(), ...delta.unset]) bytes += Buffer.byteLength(text);
+  for (const key of Object.keys(delta.set)) bytes += Buffer.byteLength(key) + Buffer.byteLength(delta.set[key]!);
+  for (const key of delta.unset) bytes += Buffer.byteLength(key);
   return bytes;
 }
 
@@ -90,17 +92,16 @@ export function foundIn(rows: readonly FoundRow[]): Found[] {
 }
 
 /** The hashes of one call, each once, and each as the object that stands for it in the batch. */
-function distinctIn(wanted: Map<string, Buffer>, hashes: readonly Buffer[]): readonly Buffer[] {
-  const distinct = hashes.map((hash) => {
-    const key = keyOf(hash);
-    const known = wanted.get(key);
-    if (!known) wanted.set(key, hash);
-    return known ?? hash;
-  });
+function distinctOf(asked: AskedHashes, hashes: readonly Buffer[]): readonly Buffer[] {
+  const distinct = hashes.map((hash) => asked.add(hash));
   return distinct.length < 2 ? distinct : [...new Set(distinct)];
 }
 
-/** A hash as a key of a map: any text that keeps its bytes apart. */
-function keyOf(hash: Buffer): string {
-  return hash.toString('latin1');
+function foundOf(found: ReadonlyMap<Buffer, Found>, hashes: readonly Buffer[]): Found[] {
+  const known: Found[] = [];
+  for (const hash of hashes) {
+    const one = found.get(hash);
+    if (one) known.push(one);
+  }
+  return known;
 }

@@ -26,6 +26,7 @@ import type {
   SessionDialect,
   SessionOperations,
 } from './dialects/dialect.js';
+import { AskedHashes } from './dialects/asked-hashes.js';
 import { JoinedRunner } from './joined-runner.js';
 import { selfCheck } from './self-check.js';
 import { foundIn, SessionBatches } from './session-batches.js';
@@ -92,7 +93,7 @@ export class TypeOrmSessionStore implements SessionStore {
 
   async health(): Promise<StoreHealth> {
     const examination: Operation<string | undefined> = async (connection) => {
-      await this.#operations.find([randomBytes(32)])(connection);
+      await this.#operations.find(new AskedHashes([randomBytes(32)]))(connection);
       return this.#parts.dialect.readOnlyReason(connection, this.#parts.table);
     };
     try {
@@ -131,7 +132,7 @@ export class TypeOrmSessionStore implements SessionStore {
     const deadline = this.#deadline();
     try {
       const found = await this.#batches?.find(tokenHashes, deadline);
-      return found ?? foundIn(await this.#repeated(this.#operations.find(tokenHashes), deadline));
+      return found ?? foundIn(await this.#repeated(this.#operations.find(new AskedHashes(tokenHashes)), deadline));
     } catch (error) {
       throw readError(error);
     }
@@ -233,6 +234,7 @@ export class TypeOrmSessionStore implements SessionStore {
     return this.#read(this.#operations.deleteAny(limit), this.#deadline());
   }
 
+  /** @param shared the answer of a statement that was sent before and may have decided it. */
   async #writeOurs(
     ref: SessionRef,
     operation: Operation<Expiry>,
@@ -240,8 +242,12 @@ export class TypeOrmSessionStore implements SessionStore {
     deadline: number,
     shared?: Promise<Expiry>,
   ): Promise<Applied | Missed> {
-    const result = await this.#write(operation, ref, mark, deadline, shared);
-    const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
+    let expiresAt: Expiry;
+    try {
+      expiresAt = (shared && (await shared)) ?? (await this.#retried(operation, deadline));
+    } catch (error) {
+      ({ expiresAt } = await this.#markLeftBy(error, ref, mark, deadline));
+    }
     if (expiresAt !== undefined) return { status: 'applied', expiresAt };
     const missed = missedOf(await this.#look(ref, deadline));
     if (missed) return missed;
@@ -249,27 +255,30 @@ export class TypeOrmSessionStore implements SessionStore {
     throw new SessionStoreError('conflict', 'row changed');
   }
 
-  /**
-   * Runs a write. Where its answer is lost, the mark on the row proves that it happened; the absence of the mark proves
-   * nothing, as the statement may still be running, so it is never sent again.
-   *
-   * @param shared the answer of a statement that was sent before and may have decided it.
-   */
   async #write<R>(
     operation: Operation<R>,
     ref: SessionRef,
     mark: string,
     deadline: number,
-    shared?: Promise<R | undefined>,
   ): Promise<{ status: 'done'; answer: R } | { status: 'marked'; look: Look }> {
     try {
-      return { status: 'done', answer: (shared && (await shared)) ?? (await this.#retried(operation, deadline)) };
+      return { status: 'done', answer: await this.#retried(operation, deadline) };
     } catch (error) {
-      if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
-      const look = performance.now() < deadline ? await this.#lookForMark(ref, mark, deadline) : undefined;
-      if (look?.isMarked) return { status: 'marked', look };
-      throw storeError(error);
+      return { status: 'marked', look: await this.#markLeftBy(error, ref, mark, deadline) };
     }
+  }
+
+  /**
+   * After a write that failed. Where its answer is lost, the mark on the row proves that it happened; the absence of the mark
+   * proves nothing, as the statement may still be running, so it is never sent again.
+   *
+   * @throws the failure, where the mark is not seen
+   */
+  async #markLeftBy(error: unknown, ref: SessionRef, mark: string, deadline: number): Promise<Look> {
+    if (!(error instanceof StatementError) || error.failure !== 'lost') throw storeError(error);
+    const look = performance.now() < deadline ? await this.#lookForMark(ref, mark, deadline) : undefined;
+    if (look?.isMarked) return look;
+    throw storeError(error);
   }
 
   async #lookForMark({ id, tokenHash }: SessionRef, mark: string, deadline: number): Promise<Look | undefined> {

@@ -5,6 +5,7 @@ import type { AtomicOperation, Delta, Found, NewSession, Replacement, SessionRef
 import type { Announcements } from '../cache/announcements.js';
 import type { Connection, Operation, Runner } from '../connection.js';
 import type { SessionTable } from '../session-table.js';
+import type { AskedHashes } from './asked-hashes.js';
 
 /** What a session's row looks like when a write has missed it. */
 export interface Look {
@@ -50,7 +51,7 @@ export interface RowTouch {
  */
 export interface SessionOperations {
   create(session: NewSession, mark: string): Operation<Expiry>;
-  find(tokenHashes: readonly Buffer[]): Operation<FoundRow[]>;
+  find(asked: AskedHashes): Operation<FoundRow[]>;
   /** The session's row whatever its token and expiry. */
   look(id: string, tokenHash: Buffer, key: string | undefined, mark: string | undefined): Operation<Look | undefined>;
   update(ref: SessionRef, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;

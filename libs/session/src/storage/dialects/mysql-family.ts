@@ -15,7 +15,8 @@ import {
   type SessionOperations,
 } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
-import { affectedBy, ANY_HASH, AskedHashes, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
+import { ANY_HASH } from './asked-hashes.js';
+import { affectedBy, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
 
 /** What MariaDB and MySQL do differently. */
 export interface MysqlFlavour {
@@ -230,17 +231,17 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       return expiryOf(statement);
     },
 
-    find(tokenHashes) {
+    find(asked) {
       const p = new Parameters();
       // An empty list would be an error.
-      const hashes = tokenHashes.map((hash) => p.bytes(hash)).join(', ') || 'NULL';
+      const hashes = asked.all.map((hash) => p.bytes(hash)).join(', ') || 'NULL';
       const replaced = `NULL, LOWER(HEX(${c.previousTokenHash})), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const statement = p.statement(
         `SELECT ${session} FROM ${name} WHERE ${c.tokenHash} IN (${hashes}) AND ${isLive} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} ` +
           `WHERE ${c.previousTokenHash} IN (${hashes}) AND ${c.previousTokenUntil} > ${MOMENT}`,
       );
-      return foundRowsOf(statement, new AskedHashes(tokenHashes));
+      return foundRowsOf(statement, asked);
     },
 
     look(id, tokenHash, key, mark) {

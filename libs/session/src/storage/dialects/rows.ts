@@ -1,28 +1,6 @@
 import type { RawRow, Statement, Operation } from '../connection.js';
+import type { Hashes } from './asked-hashes.js';
 import type { Expiry, FoundRow, Look } from './dialect.js';
-
-/** Rows are told by these objects; of others there is nothing to tell. */
-export type Hashes = Pick<AskedHashes, 'of'>;
-
-/** For a statement that asks for all that there is. */
-export const ANY_HASH: Hashes = { of: (hex) => Buffer.from(hex, 'hex') };
-
-/** The hashes that a statement asks for, by their hex in lower case. The rows it finds are told by the same objects. */
-export class AskedHashes {
-  readonly #byHex = new Map<string, Buffer>();
-
-  constructor(tokenHashes: readonly Buffer[]) {
-    for (const hash of tokenHashes) this.#byHex.set(hash.toString('hex'), hash);
-  }
-
-  get hexes(): string[] {
-    return [...this.#byHex.keys()];
-  }
-
-  of(hex: string): Buffer | undefined {
-    return this.#byHex.get(hex);
-  }
-}
 
 /**
  * Reads a row of `find`: id, token hash in lower hex, data, user id, idle timeout in milliseconds, persistent, and when the
@@ -33,19 +11,19 @@ export class AskedHashes {
  * @param unit milliseconds in what the times count since the epoch.
  */
 export function foundOf(asked: Hashes, row: RawRow, unit = 1): FoundRow | undefined {
-  const [id, hexOfHash, data, userId, idleTimeout, persistent] = row;
-  const tokenHash = asked.of(hexOfHash!);
+  const tokenHash = asked.of(row[1]!);
   if (!tokenHash) return undefined;
+  const id = row[0];
   if (id == null) return { tokenHash, found: { status: 'replaced' } };
   const expiresAt = numberOf(row[6]) * unit;
   const now = numberOf(row[9]) * unit;
   const session = {
     id,
     tokenHash,
-    data: data ?? '',
-    userId: userId ?? undefined,
-    idleTimeout: numberOf(idleTimeout),
-    persistent: isTrue(persistent),
+    data: row[2] ?? '',
+    userId: row[3] ?? undefined,
+    idleTimeout: numberOf(row[4]),
+    persistent: isTrue(row[5]),
     expiresAt,
     remaining: expiresAt - now,
     absoluteRemaining: numberOf(row[7]) * unit - now,

@@ -10,7 +10,8 @@ import type { SessionTable } from '../session-table.js';
 import { connectSqlite } from '../sqlite-runner.js';
 import { SESSION_INDICES, type DialectConnection, type SessionDialect, type SessionOperations } from './dialect.js';
 import { MarkedParameters } from './marked-parameters.js';
-import { ANY_HASH, AskedHashes, affectedBy, expiryOf, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
+import { ANY_HASH } from './asked-hashes.js';
+import { affectedBy, expiryOf, lookOf, numberFrom, rowOf, foundRowsOf } from './rows.js';
 
 /** From here on a path may name a key that has quotes in it. Before, `json_set` changed another key, or refused. */
 const MINIMUM_MINOR = 47;
@@ -185,16 +186,16 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       return expiryOf(statement);
     },
 
-    find(tokenHashes) {
+    find(asked) {
       const p = new Parameters();
-      const hashes = p.list(tokenHashes);
+      const hashes = p.list(asked.all);
       const replaced = `NULL, lower(hex(${t.previousTokenHash})), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL`;
       const statement = p.statement(
         `SELECT ${session} FROM ${name} WHERE ${t.tokenHash} IN (${hashes}) AND ${t.expiresAt} > ${NOW} ` +
           `UNION ALL SELECT ${replaced} FROM ${name} WHERE ${t.previousTokenHash} IN (${hashes}) ` +
           `AND typeof(${t.previousTokenUntil}) = 'integer' AND ${t.previousTokenUntil} > ${NOW}`,
       );
-      return foundRowsOf(statement, new AskedHashes(tokenHashes));
+      return foundRowsOf(statement, asked);
     },
 
     look(id, tokenHash, key, mark) {
