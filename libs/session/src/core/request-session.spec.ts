@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { SessionStoreError, type StoreFailure } from './errors.js';
 import type { SessionEvent } from './events.js';
 import { RequestSession } from './request-session.js';
@@ -317,6 +317,22 @@ describe('RequestSession', () => {
     const full = sessionOf(live({}), { apply: () => unfit(3) });
     expect(await codeOf(full.session.setIfAbsent('key', 1))).toBe('SESSION_VALUE');
     expect(full.calls).toHaveLength(2);
+  });
+
+  it('setIfAbsent tries again until one deadline, and says then that others keep changing the key', async () => {
+    let version = 0;
+    const { session, calls } = sessionOf(live({}), { apply: () => ({ status: 'unfit', version: ++version }) });
+    const times = jest.spyOn(performance, 'now');
+    try {
+      let now = 0;
+      times.mockImplementation(() => (now += 300));
+      expect(await codeOf(session.setIfAbsent('key', 1))).toBe('SESSION_CONFLICT');
+    } finally {
+      times.mockRestore();
+    }
+    expect(calls.length).toBeGreaterThan(2);
+    const untils = calls.slice(1).map((call) => call[3]);
+    expect(new Set(untils).size).toBe(1);
   });
 
   describe('after the response has begun', () => {

@@ -260,9 +260,11 @@ export class RequestSession implements Session {
       this.#checkSchema(key, value);
       const operation = { kind: 'setIfAbsent', key, value: this.#serialize(key, value) } as const;
       let answer = await this.#apply(operation, turn);
+      const until = performance.now() + this.#context.options.deadline;
       while (answer.status === 'unfit' && answer.value === undefined) {
+        if (performance.now() >= until) throw this.#error('SESSION_CONFLICT');
         const { version } = answer;
-        answer = await this.#apply(operation, undefined);
+        answer = await this.#apply(operation, undefined, until);
         // Absent, refused, and nothing has changed: there is no room. Otherwise it was taken away in between.
         if (answer.status === 'unfit' && answer.version === version) throw this.#noRoom('setIfAbsent', key);
       }
@@ -426,12 +428,12 @@ export class RequestSession implements Session {
     }
   }
 
-  async #apply(operation: AtomicOperation, turn: Turn): Promise<AtomicAnswer> {
+  async #apply(operation: AtomicOperation, turn: Turn, until?: number): Promise<AtomicAnswer> {
     const taken = this.#takeKey(operation.key);
     taken.values.checkRoomFor(operation.key);
     this.#checkOutcome(operation, taken.values.get(operation.key));
     await turn;
-    return this.#applyTo(taken, operation);
+    return this.#applyTo(taken, operation, until);
   }
 
   /** An unsaved change of the key goes into the row first, or, where there is none, into its INSERT. */

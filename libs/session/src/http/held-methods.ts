@@ -36,8 +36,24 @@ export function holdOf(response: object): Hold | undefined {
  * docs/decisions/015-what-a-request-carries.md.
  */
 export function prepareResponse(response: ServerResponse): void {
-  Object.assign(response, PREPARED);
+  putMethods(response, PREPARED);
 }
+
+/** Puts the methods on a response, and lets it tell of an `end` that is held. */
+export function putMethods(response: ServerResponse, methods: object): void {
+  Object.assign(response, methods);
+  Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
+}
+
+const WRITABLE_ENDED: PropertyDescriptor = {
+  configurable: true,
+  get(this: ServerResponse) {
+    return (
+      (holdOf(this)?.hasEnded ?? false) ||
+      (Reflect.get(Object.getPrototypeOf(this) as object, 'writableEnded', this) as boolean)
+    );
+  },
+};
 
 /** Whether a response was prepared, and nobody has put methods of his own in their place since. */
 export function isPrepared(response: ServerResponse): boolean {

@@ -1,12 +1,14 @@
 import { validateHeaderValue, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { isUint8Array } from 'node:util/types';
+import { freeze, headersSent, type Thaw } from './frozen-response.js';
 import {
   BENEATH,
   holdOf,
   isPrepared,
   OUTER,
   PREPARED,
+  putMethods,
   setHold,
   type HeldMethods,
   type Hold,
@@ -36,7 +38,6 @@ export interface ResponseGate {
 
 type Call = readonly [method: Method, args: unknown[]];
 
-const HEADER_SETTERS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const;
 /** Bytes that a held response takes before it asks its source to wait. */
 const HIGH_WATER_MARK = 65_536;
 /** Headers that describe the body or the resource of the answer that is replaced, or fetch another in its place. */
@@ -46,8 +47,6 @@ const DESCRIBES_ANSWER =
 /** Of a response that has held nothing. */
 const NO_CALLS: Call[] = [];
 
-const doNothing = () => {};
-
 /**
  * Holds a response back until the gate has let it pass, for every way to begin one: values, streams, redirects, raw
  * `writeHead`, server-sent events. It works on Node's own response object, beneath Express and Fastify alike.
@@ -56,7 +55,7 @@ export function holdResponse(response: ServerResponse, gate: ResponseGate): void
   if (isPrepared(response)) return setHold(response, new ResponseHold(response, gate, BENEATH, false));
   const { write, end, writeHead, flushHeaders, emit } = response;
   setHold(response, new ResponseHold(response, gate, { write, end, writeHead, flushHeaders, emit }, true));
-  Object.assign(response, OUTER);
+  putMethods(response, OUTER);
 }
 
 class ResponseHold implements Hold {
@@ -72,7 +71,7 @@ class ResponseHold implements Hold {
   #heldBytes = 0;
   #owesDrain = false;
   #sources: Set<Readable> | undefined;
-  #unfreeze: () => void = doNothing;
+  #thaw: Thaw | undefined;
   /** `end` was called, although nothing may have been sent yet. */
   hasEnded = false;
 
@@ -121,7 +120,7 @@ class ResponseHold implements Hold {
     if (outcome instanceof Promise) {
       this.#phase = 'committing';
       this.#calls = [];
-      this.#unfreeze = freeze(response);
+      this.#thaw = freeze(response);
       void this.#settle(outcome);
       return this.#hold(method, head);
     }
@@ -154,11 +153,11 @@ class ResponseHold implements Hold {
   async #settle(outcome: Promise<ReplacementResponse | undefined>): Promise<void> {
     try {
       const replacement = await outcome;
-      this.#unfreeze();
+      this.#thaw?.(this.#response);
       if (replacement) this.#replace(replacement);
       else this.#replay();
     } catch (error) {
-      this.#unfreeze();
+      this.#thaw?.(this.#response);
       this.#phase = 'passed';
       this.#gate.report(error);
       this.#response.destroy(error as Error);
@@ -273,65 +272,6 @@ function applyHeaderList(response: ServerResponse, list: readonly unknown[]): vo
   const names = flat.filter((_, index) => index % 2 === 0);
   for (const name of names) response.removeHeader(name);
   names.forEach((name, index) => response.appendHeader(name, flat[index * 2 + 1]!));
-}
-
-/** By the prototype that they inherit from: Express gives its responses one of its own. */
-const frozenPrototypes = new WeakMap<object, object>();
-
-/**
- * Makes the response answer like one whose head is out, or a late error handler would rewrite what is held. By another
- * prototype, since properties that come and go make every later access to the response slow.
- *
- * @returns undoes it
- */
-function freeze(response: ServerResponse): () => void {
-  const prototype = Object.getPrototypeOf(response) as object;
-  // What a middleware has put on the response itself hides any prototype's.
-  let restore: (() => void)[] | undefined;
-  for (const name of FROZEN_NAMES) {
-    if (Object.hasOwn(response, name)) (restore ??= []).push(freezeOwn(response, name));
-  }
-  const frozen = frozenPrototypes.get(prototype) ?? Object.create(prototype, FROZEN);
-  frozenPrototypes.set(prototype, frozen);
-  Object.setPrototypeOf(response, frozen);
-  return () => {
-    if (Object.getPrototypeOf(response) === frozen) Object.setPrototypeOf(response, prototype);
-    for (const unfreeze of restore ?? []) unfreeze();
-  };
-}
-
-function freezeOwn(response: ServerResponse, name: string): () => void {
-  const own = Object.getOwnPropertyDescriptor(response, name)!;
-  Object.defineProperty(response, name, { configurable: true, ...FROZEN[name] });
-  return () => Object.defineProperty(response, name, own);
-}
-
-function refuse(verb: string): () => never {
-  return () => {
-    throw headersSent(verb);
-  };
-}
-
-const FROZEN: PropertyDescriptorMap = {
-  headersSent: { configurable: true, get: () => true },
-  writableEnded: {
-    configurable: true,
-    get(this: ServerResponse) {
-      return holdOf(this)!.hasEnded;
-    },
-  },
-  ...Object.fromEntries(
-    HEADER_SETTERS.map((name) => [
-      name,
-      { configurable: true, writable: true, value: refuse(name === 'removeHeader' ? 'remove' : 'set') },
-    ]),
-  ),
-};
-const FROZEN_NAMES = Object.keys(FROZEN);
-
-function headersSent(verb: string): Error {
-  const error = new Error(`Cannot ${verb} headers after they are sent to the client`);
-  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' });
 }
 
 function alreadyEnded(): Error {
