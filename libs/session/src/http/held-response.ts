@@ -4,7 +4,6 @@ import { isUint8Array } from 'node:util/types';
 import { freeze, headersSent, type Thaw } from './frozen-response.js';
 import {
   BENEATH,
-  holdOf,
   isPrepared,
   OUTER,
   PREPARED,
