@@ -569,7 +569,7 @@ describe('the documents', () => {
     const figures = ['express', 'fastify'].flatMap((platform) => {
       const stack = platform === 'express' ? 'express-session + ' : '@fastify/session + ';
       const stores = ['connect-pg-simple', 'connect-typeorm', 'connect-redis'].map((store) => stack + store);
-      const variants = ['ours', 'select', ...stores, 'bare'];
+      const variants = ['ours', 'ours (prepared)', 'select', ...stores, 'bare'];
       return ['read', 'write'].map((scenario) => variants.map((variant) => rpsOf(platform, scenario, variant)));
     });
     expect(tableUnder('Speed').map(([, ...cells]) => cells)).toEqual(figures);

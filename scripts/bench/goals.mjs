@@ -26,10 +26,15 @@ export const GOALS = [
 
 /** What `preparedStatements: true` may make a difference to; the same is asked of it. */
 function isOfStatements({ variant, scenario }) {
-  return variant === 'ours' && ['read', 'write'].includes(scenario);
+  return ['ours', 'ours (prepared)'].includes(variant) && ['read', 'write'].includes(scenario);
 }
 
-/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, cpuRatio: number, met: boolean }[]} */
+function sharedAgainst(rows, { platform, scenario, rps }) {
+  const shared = find(rows, { platform, scenario, variant: 'shared' });
+  return shared && shared.rps / rps;
+}
+
+/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, sharedRatio: number | undefined, cpuRatio: number, met: boolean }[]} */
 export function judge(rows) {
   return GOALS.flatMap(({ scenario, variant, against, ...wanted }) =>
     Object.entries(wanted)
@@ -40,7 +45,8 @@ export function judge(rows) {
         const [reached, cpuRatio] = [ours.rps / theirs.rps, ours.appMicros / theirs.appMicros];
         const cpuGoal = against === 'bare' ? 1 / ratio : 1;
         const met = reached >= ratio && cpuRatio <= cpuGoal;
-        return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, cpuRatio, met }];
+        const sharedRatio = isOfStatements({ variant, scenario }) ? sharedAgainst(rows, theirs) : undefined;
+        return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, sharedRatio, cpuRatio, met }];
       }),
   );
 }

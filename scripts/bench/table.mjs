@@ -2,6 +2,7 @@
 import { judge, judgeLatency } from './goals.mjs';
 
 const HEAD = ['Variant', 'Requests/s', 'App CPU µs', 'DB CPU µs', 'p50 ms', 'p99 ms', 'Statements', 'Right'];
+const SHARED_IS = '`shared`: how far statements that are shared get alone, without what a session does besides.';
 /** From here on it was perhaps not the server that was the limit. */
 const GENERATOR_BUSY = 0.9;
 
@@ -66,18 +67,19 @@ function about({ date, commit, seed, cores, versions, rounds, secondsPerSlice, l
 function goals(rows) {
   const judged = judge(rows);
   if (judged.length === 0) return [];
-  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Requests/s', 'Goal', 'App CPU', 'Met'];
-  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, cpuRatio, met }) => [
+  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Requests/s', 'Goal', '`shared`', 'App CPU', 'Met'];
+  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, sharedRatio, cpuRatio, met }) => [
     platform,
     scenario,
     variant,
     against,
     `${ratio.toFixed(2)} x`,
     `${goal} x`,
+    sharedRatio === undefined ? '' : `${sharedRatio.toFixed(2)} x`,
     `${cpuRatio.toFixed(2)} x`,
     met ? 'yes' : 'no',
   ]);
-  return ['### Ratios and goals', align([head, ...body], 4)];
+  return ['### Ratios and goals', SHARED_IS, align([head, ...body], 4)];
 }
 
 function latencyGoals(rows) {
