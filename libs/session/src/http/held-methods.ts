@@ -22,7 +22,7 @@ interface Holdable {
   [HOLD]?: Hold | undefined;
 }
 
-export function setHold(response: ServerResponse, hold: Hold): void {
+export function setHold(response: ServerResponse, hold: Hold | undefined): void {
   (response as Holdable)[HOLD] = hold;
 }
 
@@ -36,13 +36,24 @@ export function holdOf(response: object): Hold | undefined {
  * docs/decisions/015-what-a-request-carries.md.
  */
 export function prepareResponse(response: ServerResponse): void {
+  setHold(response, undefined);
   putMethods(response, PREPARED);
+  tellOfEnd(response);
 }
 
-/** Puts the methods on a response, and lets it tell of an `end` that is held. */
-export function putMethods(response: ServerResponse, methods: object): void {
-  Object.assign(response, methods);
-  Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
+/** One after the other, which is much quicker than `Object.assign`. With the old name of `writeHead`, which would go past us. */
+export function putMethods(response: ServerResponse, { write, end, writeHead, flushHeaders, emit }: HeldMethods): void {
+  response.write = write;
+  response.end = end;
+  response.writeHead = writeHead;
+  (response as { writeHeader?: unknown }).writeHeader = writeHead;
+  response.flushHeaders = flushHeaders;
+  response.emit = emit;
+}
+
+/** Lets a response tell of an `end` that is held. */
+export function tellOfEnd(response: ServerResponse): void {
+  if (!Object.hasOwn(response, 'writableEnded')) Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
 }
 
 const WRITABLE_ENDED: PropertyDescriptor = {
@@ -91,27 +102,19 @@ function heldMethods(call: Call) {
   };
 }
 
-/** With the old name of `writeHead`, which Node keeps and which would go past us. */
-const withOldName = (methods: HeldMethods) => ({ ...methods, writeHeader: methods.writeHead });
-
 /** Node's own methods, or those of the prototype that the response has by now. */
 export const BENEATH = heldMethods((response, method, args) =>
   (Object.getPrototypeOf(response) as HeldMethods)[method].apply(response, args),
 );
 
 /** On a response that nobody holds, or that is held before they are reached, they are what they hide. */
-export const PREPARED = {
-  [HOLD]: undefined,
-  ...withOldName(
-    heldMethods((response, method, args) => {
-      const hold = holdOf(response);
-      return hold && !hold.isOuter ? callHold(hold, method, args) : BENEATH[method].apply(response, args as never);
-    }),
-  ),
-};
+export const PREPARED = heldMethods((response, method, args) => {
+  const hold = holdOf(response);
+  return hold && !hold.isOuter ? callHold(hold, method, args) : BENEATH[method].apply(response, args as never);
+});
 
 /** For a response that was not prepared, or where a middleware has put its own methods over the prepared ones. */
-export const OUTER = withOldName(heldMethods((response, method, args) => callHold(holdOf(response)!, method, args)));
+export const OUTER = heldMethods((response, method, args) => callHold(holdOf(response)!, method, args));
 
 function callHold(hold: Hold, method: Method | 'emit', args: unknown[]): unknown {
   return method === 'emit' ? hold.emit(args) : hold.call(method, args);

@@ -9,6 +9,7 @@ import {
   PREPARED,
   putMethods,
   setHold,
+  tellOfEnd,
   type HeldMethods,
   type Hold,
   type Method,
@@ -87,9 +88,8 @@ class ResponseHold implements Hold {
   }
 
   emit(args: unknown[]): unknown {
-    const [event, source] = args;
-    if (event === 'pipe') this.sources.add(source as Readable);
-    if (event === 'unpipe') this.sources.delete(source as Readable);
+    if (args[0] === 'pipe') this.sources.add(args[1] as Readable);
+    if (args[0] === 'unpipe') this.sources.delete(args[1] as Readable);
     return this.#original.emit.apply(this.#response, args);
   }
 
@@ -138,7 +138,10 @@ class ResponseHold implements Hold {
     if (method === 'writeHead' && this.#calls.length > 0) throw headersSent('write');
     if (this.hasEnded) return this.#discard(method, args);
     checkChunk(method, args);
-    if (method === 'end') this.hasEnded = true;
+    if (method === 'end') {
+      this.hasEnded = true;
+      tellOfEnd(this.#response);
+    }
     this.#calls.push([method, args]);
     if (method !== 'write') return this.#response;
     this.#heldBytes += (args[0] as string | Uint8Array).length;
