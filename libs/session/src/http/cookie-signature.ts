@@ -1,6 +1,6 @@
-import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { isToken, TOKEN_LENGTH } from '../core/token.js';
+import { Hmac } from './hmac.js';
 
 /** Ties a signature to this use of the secret: one made for anything else is worth nothing here (OWASP ASVS 1.5.3). */
 const PURPOSE = 'nestjs-typeorm-session.v1';
@@ -11,12 +11,12 @@ const PURPOSE = 'nestjs-typeorm-session.v1';
  */
 export class CookieSigner {
   readonly #name: string;
-  readonly #keys: readonly KeyObject[];
+  readonly #keys: readonly Hmac[];
 
   /** @param name of the cookie: a value signed for another cookie is refused. */
   constructor(name: string, secrets: readonly string[]) {
     this.#name = name;
-    this.#keys = secrets.map((secret) => createSecretKey(secret, 'utf8'));
+    this.#keys = secrets.map((secret) => new Hmac(secret));
   }
 
   sign(token: string): string {
@@ -43,7 +43,7 @@ export class CookieSigner {
     return isSigned ? token : undefined;
   }
 
-  #signature(token: string, key: KeyObject): string {
-    return createHmac('sha256', key).update(`${PURPOSE}|${this.#name}|${token}`).digest('base64url');
+  #signature(token: string, key: Hmac): string {
+    return key.digest(`${PURPOSE}|${this.#name}|${token}`);
   }
 }
