@@ -4,7 +4,7 @@ import type { SessionRef } from '../../libs/session/src/core/store.js';
 import { Gate, useLab, type Step } from '../support/lab.js';
 import { RawConnection } from '../support/raw-http.js';
 import { whileLocked } from '../support/row-lock.js';
-import { delta, NEVER, useBatchLab } from './support/batch-lab.js';
+import { delta, isShared, NEVER, useBatchLab } from './support/batch-lab.js';
 
 describe('loads of one turn', () => {
   const lab = useBatchLab();
@@ -38,6 +38,13 @@ describe('loads of one turn', () => {
       ]);
     });
     expect(kinds).toEqual(['SELECT']);
+  });
+
+  it('[batch] leave out what has expired', async () => {
+    const [live, expired] = (await lab.createMany(2)) as [SessionRef, SessionRef];
+    await lab.database.query('UPDATE sessions SET expires_at = now() WHERE id = $1', [expired.id]);
+    const found = await Promise.all([live, expired].map(({ tokenHash }) => lab.find(tokenHash)));
+    expect(found).toEqual([[{ n: 0 }], []]);
   });
 
   it('[batch] tell only who asks with a replaced token that it was replaced', async () => {
@@ -148,18 +155,29 @@ describe('updates of one turn', () => {
   });
 
   it('[batch] answer the expiry of each, and move it only where that is due', async () => {
-    const [due, early] = (await lab.createMany(2)) as [SessionRef, SessionRef];
+    const [due, early, known] = (await lab.createMany(3)) as [SessionRef, SessionRef, SessionRef];
     await lab.database.query(
       `UPDATE sessions SET touched_at = now() - interval '30 minutes', expires_at = now() + interval '10 minutes'`,
     );
     const before = (await lab.row(early)).touched_at;
-    const [moved, kept] = await Promise.all([
+    const [moved, ...kept] = await Promise.all([
       lab.store.update(due, delta({ a: 1 }), 60_000),
       lab.store.update(early, delta({ a: 1 }), NEVER),
+      lab.store.update(known, delta({ a: 1 }), Infinity),
     ]);
+    const inTenMinutes = { expiresAt: expect.closeTo(Date.now() + 600_000, -5) };
     expect(moved).toMatchObject({ expiresAt: expect.closeTo(Date.now() + 3_600_000, -5) });
-    expect(kept).toMatchObject({ expiresAt: expect.closeTo(Date.now() + 600_000, -5) });
-    expect((await lab.row(early)).touched_at).toEqual(before);
+    expect(kept).toMatchObject([inTenMinutes, inTenMinutes]);
+    expect([(await lab.row(early)).touched_at, (await lab.row(known)).touched_at]).toEqual([before, before]);
+  });
+
+  it('[batch] of which none is due leave the columns of the expiry alone', async () => {
+    const refs = await lab.createMany(3);
+    const kinds = await lab.kindsOf(() =>
+      Promise.all(refs.map((ref) => lab.store.update(ref, delta({ a: 1 }), Infinity))),
+    );
+    expect(kinds).toEqual(['updates']);
+    expect(lab.proxy.sessionStatements[0]).not.toContain('"touched_at"');
   });
 
   it('[batch] leave one that has no company to a statement of its own', async () => {
@@ -226,7 +244,7 @@ describe('updates of one turn', () => {
   it('[batch] whose answer is lost are not sent again: the marks tell that they happened', async () => {
     const refs = await lab.createMany(5);
     let dropped = 0;
-    lab.proxy.dropAnswerTo = (sql) => sql.startsWith('WITH wanted') && dropped++ === 0;
+    lab.proxy.dropAnswerTo = (sql) => isShared(sql) && dropped++ === 0;
     const kinds = await lab.kindsOf(async () => {
       const outcomes = await Promise.all(refs.map((ref) => lab.update(ref, { a: 1 })));
       expect(outcomes).toEqual(refs.map(() => 'applied'));
@@ -238,7 +256,7 @@ describe('updates of one turn', () => {
   it('[batch] whose connection is lost before they happened are unknown, and not sent again', async () => {
     const refs = await lab.createMany(3);
     lab.proxy.beforeStatement = (sql) => {
-      if (sql.startsWith('WITH wanted')) lab.proxy.mode = 'refuse';
+      if (isShared(sql)) lab.proxy.mode = 'refuse';
     };
     const kinds = await lab.kindsOf(async () => {
       const outcomes = Promise.allSettled(refs.map((ref) => lab.update(ref, { a: 1 })));

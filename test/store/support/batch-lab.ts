@@ -53,7 +53,7 @@ export class BatchLab {
   /** The statements since the last reset, by what they do. */
   get kinds(): string[] {
     return this.proxy.sessionStatements.map((sql) => {
-      if (sql.startsWith('WITH wanted')) return sql.includes('wanted_set') ? 'updates' : 'touches';
+      if (isShared(sql)) return sql.includes('"data" =') ? 'updates' : 'touches';
       return sql.includes('IS NOT DISTINCT FROM') ? 'look' : /^\w+/.exec(sql)![0];
     });
   }
@@ -72,6 +72,11 @@ export class BatchLab {
   async row({ id }: SessionRef) {
     return (await this.rows()).find((row) => row.id === id)!;
   }
+}
+
+/** Whether a statement writes to many sessions: it finds the values of each by its place in them. */
+export function isShared(sql: string): boolean {
+  return sql.startsWith('UPDATE') && sql.includes('array_position');
 }
 
 export function delta(values: Record<string, unknown>, unset: string[] = []): Delta {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { resolveOptions } from './resolve-options.js';
 import type { Origin, SessionContext } from './session-context.js';
@@ -77,7 +78,7 @@ describe('SessionRow', () => {
     await row.remove();
     expect(calls.map(([method]) => method)).toEqual(['update', 'touch', 'touch', 'apply', 'delete']);
     for (const [, used] of calls) expect(used).toMatchObject(ref);
-    expect(calls.slice(0, 3).map((call) => call.at(-1) as number)).toEqual([DAY / 20, DAY / 20, 0]);
+    expect(calls.slice(0, 3).map((call) => call.at(-1) as number)).toEqual([Infinity, DAY / 20, 0]);
     expect(row.cookie).toEqual({ kind: 'expire' });
   });
 
@@ -160,13 +161,31 @@ describe('SessionRow', () => {
   });
 
   it('knows when a touch is due, of this session and since the last one', async () => {
-    const due = { ...STORED, sinceTouched: DAY / 20 };
+    const due = { ...STORED, sinceTouched: DAY / 20 + 1 };
     const { row } = rowOf({ status: 'live', session: due });
     expect([row.isTouchDue, rowOf(LIVE).row.isTouchDue, rowOf(NEW).row.isTouchDue]).toEqual([true, false, false]);
     await row.write(NO_DELTA);
     expect(row.isTouchDue).toBe(false);
     const remembered = { ...due, idleTimeout: 30 * DAY };
     expect(rowOf({ status: 'live', session: remembered }).row.isTouchDue).toBe(false);
+  });
+
+  it('[due] has a write move the idle expiry where that is due, and not again afterwards', async () => {
+    const due = { ...STORED, sinceTouched: DAY / 20 + 1 };
+    const { row, calls } = rowOf({ status: 'live', session: due });
+    await row.write(NO_DELTA);
+    await row.write(NO_DELTA);
+    await row.renew(NO_DELTA);
+    expect(calls.map((call) => call.at(-1) as number)).toEqual([DAY / 20, Infinity, Infinity]);
+  });
+
+  it('[due] becomes due while a request goes on', async () => {
+    const almost = { ...STORED, sinceTouched: DAY / 20 - 20 };
+    const { row, calls } = rowOf({ status: 'live', session: almost });
+    await row.write(NO_DELTA);
+    await delay(30);
+    await row.write(NO_DELTA);
+    expect(calls.map((call) => call.at(-1) as number)).toEqual([Infinity, DAY / 20]);
   });
 
   describe('without a row', () => {

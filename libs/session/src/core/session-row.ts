@@ -37,7 +37,8 @@ interface Row extends SessionRef {
   readonly expiresAt: number;
   /** When the session ends at the latest, on this process's monotonic clock. */
   readonly absoluteEnd: number;
-  readonly isTouchDue: boolean;
+  /** When the idle expiry was moved last, on the same clock. */
+  readonly touchedAt: number;
 }
 
 /**
@@ -107,7 +108,7 @@ export class SessionRow {
   }
 
   get isTouchDue(): boolean {
-    return this.#row?.isTouchDue ?? false;
+    return this.#row !== undefined && this.#isDue(this.#row);
   }
 
   /** What the response has to tell the browser of the writes that have committed. */
@@ -149,9 +150,10 @@ export class SessionRow {
     // arrive late and undo somebody's sign-in.
     const isToTell = lifetime !== undefined && lifetime.persistent !== row.lifetime.persistent;
     if (isToTell && this.#cookie.kind !== 'issue') return this.#replace(row, delta, undefined, store);
-    const outcome = await store.update(row, lifetime ? { ...delta, lifetime } : delta, this.#touchAfter(row));
+    const touchAfter = this.#touchAfter(row);
+    const outcome = await store.update(row, lifetime ? { ...delta, lifetime } : delta, touchAfter);
     if (outcome.status !== 'applied') throw this.#missed(outcome);
-    this.#retime(outcome);
+    this.#retime(outcome, touchAfter);
     if (!lifetime) return;
     this.#relive(lifetime);
     if (this.#cookie.kind === 'issue') this.#issue(this.#cookie.token);
@@ -200,10 +202,11 @@ export class SessionRow {
     const replacement = { tokenHash, isUnsent: this.#isUnsent, login: signIn };
     const all = this.#legacy ? { ...delta, unset: [...delta.unset, MOVED_KEY] } : delta;
     const change = lifetime ? { ...all, lifetime } : all;
-    const outcome = await store.replace(row, replacement, change, this.#touchAfter(row));
+    const touchAfter = this.#touchAfter(row);
+    const outcome = await store.replace(row, replacement, change, touchAfter);
     if (outcome.status !== 'applied') throw this.#missed(outcome);
     this.#row = { ...row, tokenHash };
-    this.#retime(outcome);
+    this.#retime(outcome, touchAfter);
     if (lifetime) this.#relive(lifetime);
     if (signIn) this.#begin(signIn);
     this.#issue(token);
@@ -228,9 +231,11 @@ export class SessionRow {
 
   /** Moves the idle expiry where `touchAfter` milliseconds have passed. A row that is gone is no error here. */
   async touch(touchAfter?: number): Promise<void> {
-    if (!this.#row) return;
-    const outcome = await this.#store.touch(this.#row, touchAfter ?? this.#touchAfter(this.#row));
-    if (outcome) this.#retime(outcome);
+    const row = this.#row;
+    if (!row) return;
+    const after = touchAfter ?? this.#throttleOf(row);
+    const outcome = await this.#store.touch(row, after);
+    if (outcome) this.#retime(outcome, after);
   }
 
   /** The committed value of a key and the version it had; `undefined` where there is no row. */
@@ -270,7 +275,7 @@ export class SessionRow {
     const userId = signIn?.userId;
     const session = { ...ref, userId, data: delta.set, idleTimeout, absoluteTimeout, persistent };
     const { expiresAt } = await store.create(session);
-    this.#row = { ...ref, ...signedIn({ ...lifetime, userId }), expiresAt, isTouchDue: false };
+    this.#row = { ...ref, ...signedIn({ ...lifetime, userId }), expiresAt };
     this.#wanted = undefined;
     this.#hasBegun = true;
     this.#issue(token);
@@ -330,7 +335,7 @@ export class SessionRow {
   /** The row has another lifetime now. */
   #relive({ idleTimeout, persistent, absoluteTimeout }: LifetimeChange): void {
     const absoluteEnd = absoluteTimeout === undefined ? this.#row!.absoluteEnd : performance.now() + absoluteTimeout;
-    this.#row = { ...this.#row!, lifetime: { idleTimeout, persistent }, absoluteEnd };
+    this.#row = { ...this.#row!, lifetime: { idleTimeout, persistent }, absoluteEnd, touchedAt: performance.now() };
     this.#wanted = undefined;
   }
 
@@ -349,24 +354,38 @@ export class SessionRow {
 
   #rowOf(stored: StoredSession): Row {
     const { id, tokenHash, userId, idleTimeout, persistent, expiresAt } = stored;
+    const now = performance.now();
     return {
       id,
       tokenHash,
       userId,
       lifetime: { idleTimeout, persistent },
       expiresAt,
-      absoluteEnd: performance.now() + stored.absoluteRemaining,
-      isTouchDue: stored.sinceTouched >= touchAfterOf(this.#context.options, idleTimeout),
+      absoluteEnd: now + stored.absoluteRemaining,
+      touchedAt: now - stored.sinceTouched,
     };
   }
 
   /** A write moves the idle expiry where that is due, so afterwards it is not. */
-  #retime({ expiresAt }: Applied): void {
-    this.#row = { ...this.#row!, expiresAt, isTouchDue: false };
+  #retime({ expiresAt }: Applied, touchAfter: number): void {
+    const touchedAt = touchAfter === Infinity ? this.#row!.touchedAt : performance.now();
+    this.#row = { ...this.#row!, expiresAt, touchedAt };
   }
 
+  #isDue(row: Row): boolean {
+    return performance.now() - row.touchedAt >= this.#throttleOf(row);
+  }
+
+  /**
+   * What a write is told. Mostly it is not due, as the row itself has said when it was loaded, and then the statement need not
+   * ask: two conditions fewer are a tenth of what the server spends on it.
+   */
   #touchAfter(row: Row): number {
-    return touchAfterOf(this.#context.options, row.lifetime.idleTimeout);
+    return this.#isDue(row) ? this.#throttleOf(row) : Infinity;
+  }
+
+  #throttleOf({ lifetime }: Row): number {
+    return touchAfterOf(this.#context.options, lifetime.idleTimeout);
   }
 
   #throwRefusal(): void {
@@ -385,6 +404,7 @@ function signedIn({
   idleTimeout,
   absoluteTimeout,
   persistent,
-}: SessionLifetime & Pick<Row, 'userId'>): Pick<Row, 'userId' | 'lifetime' | 'absoluteEnd'> {
-  return { userId, lifetime: { idleTimeout, persistent }, absoluteEnd: performance.now() + absoluteTimeout };
+}: SessionLifetime & Pick<Row, 'userId'>): Pick<Row, 'userId' | 'lifetime' | 'absoluteEnd' | 'touchedAt'> {
+  const now = performance.now();
+  return { userId, lifetime: { idleTimeout, persistent }, absoluteEnd: now + absoluteTimeout, touchedAt: now };
 }

@@ -140,7 +140,7 @@ export interface SessionStore {
 
   /**
    * Merges a delta per top-level key. Never creates a row. Moves the idle expiry only where `touchAfter` milliseconds
-   * have passed since it was moved last, or where the delta has another lifetime.
+   * have passed since it was moved last (`Infinity`: it is known that this is not due), or where the delta has another lifetime.
    */
   update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
 
@@ -149,7 +149,7 @@ export interface SessionStore {
 
   /**
    * Replaces the token in place, with the delta in the same statement. The old one only ever refuses from then on. A token
-   * that exists already is a `refused` failure.
+   * that exists already is a `refused` failure. `touchAfter` as of {@link update}.
    */
   replace(ref: SessionRef, replacement: Replacement, delta: Delta, touchAfter: number): Promise<Applied | Missed>;
 

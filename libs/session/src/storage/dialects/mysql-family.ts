@@ -163,6 +163,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
   // read before it is written.
   const idleExpiry = `GREATEST(${c.expiresAt}, LEAST(${c.absoluteExpiresAt}, ${NOW} + ${c.idleTimeout}))`;
   const touchedWhenDue = (touchAfter: number, p: Parameters) => {
+    if (touchAfter === Infinity) return `${c.expiresAt} = LAST_INSERT_ID(${c.expiresAt})`;
     const isDue = `${c.touchedAt} <= ${NOW} - ${p.number(touchAfter)}`;
     return (
       `${c.expiresAt} = LAST_INSERT_ID(CASE WHEN ${isDue} THEN ${idleExpiry} ELSE ${c.expiresAt} END), ` +

@@ -130,7 +130,7 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
   const touchedWhenDue = (touchAfter: number, p: Parameters) => {
     const isDue = `${t.touchedAt} <= ${NOW} - ${p.add(touchAfter)}`;
     return (
-      `${c.touchedAt} = CASE WHEN ${isDue} THEN ${NOW} ELSE ${t.touchedAt} END, ` +
+      `, ${c.touchedAt} = CASE WHEN ${isDue} THEN ${NOW} ELSE ${t.touchedAt} END, ` +
       `${c.expiresAt} = CASE WHEN ${isDue} THEN ${idleExpiry} ELSE ${t.expiresAt} END`
     );
   };
@@ -143,8 +143,10 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
       `${c.idleTimeout} = ${p.add(idleTimeout)}, ${c.persistent} = ${p.add(Number(persistent))}`
     );
   };
-  const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) =>
-    lifetime ? begun(lifetime, p) : touchedWhenDue(touchAfter, p);
+  const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) => {
+    if (lifetime) return `, ${begun(lifetime, p)}`;
+    return touchAfter === Infinity ? '' : touchedWhenDue(touchAfter, p);
+  };
 
   const merged = (data: string, { set, unset }: Delta, p: Parameters) => {
     let sql = data;
@@ -211,8 +213,8 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
     update(ref, delta, touchAfter, mark) {
       const p = new Parameters();
       const statement = p.statement(
-        `UPDATE ${name} SET ${c.data} = ${merged(t.data, delta, p)}, ${written(mark, p)}, ` +
-          `${moved(delta, touchAfter, p)} WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
+        `UPDATE ${name} SET ${c.data} = ${merged(t.data, delta, p)}, ${written(mark, p)}${moved(delta, touchAfter, p)} ` +
+          `WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
       );
       return expiryOf(statement);
     },
@@ -232,8 +234,8 @@ function sqliteOperations({ name, columns: c }: SessionTable): SessionOperations
         `UPDATE ${name} SET ${c.tokenHash} = ${p.add(tokenHash)}, ` +
           `${c.previousTokenHash} = ${isUnsent ? t.previousTokenHash : t.tokenHash}, ` +
           `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ` +
-          `${c.data} = ${merged(login ? kept(login.keep, p) : t.data, delta, p)}, ${written(mark, p)}, ` +
-          `${login ? `${c.userId} = ${p.add(login.userId ?? null)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
+          `${c.data} = ${merged(login ? kept(login.keep, p) : t.data, delta, p)}, ${written(mark, p)}` +
+          `${login ? `, ${c.userId} = ${p.add(login.userId ?? null)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} RETURNING ${t.expiresAt}`,
       );
       return expiryOf(statement);

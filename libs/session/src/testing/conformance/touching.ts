@@ -61,6 +61,8 @@ export function describeTouch({ describe, it }: TestRunner, sessions: Sessions):
         await delay(WHILE);
         const early = wasApplied(await write(created, MINUTE));
         assert(!isMoved(created.expiresAt, early.expiresAt));
+        const known = wasApplied(await write(created, Infinity));
+        assert(!isMoved(created.expiresAt, known.expiresAt));
         const due = wasApplied(await write(created, WHILE / 2));
         assert(isMoved(created.expiresAt, due.expiresAt));
         assert(Math.abs((await sessions.live(created)).expiresAt - due.expiresAt) < ROUNDING);
@@ -74,7 +76,9 @@ export function describeTouch({ describe, it }: TestRunner, sessions: Sessions):
       await delay(WHILE);
       const early = await sessions.replace(created, {}, NO_DELTA, MINUTE);
       assert(!isMoved(created.expiresAt, early.expiresAt));
-      const due = await sessions.replace(early, {}, NO_DELTA, WHILE / 2);
+      const known = await sessions.replace(early, {}, NO_DELTA, Infinity);
+      assert(!isMoved(created.expiresAt, known.expiresAt));
+      const due = await sessions.replace(known, {}, NO_DELTA, WHILE / 2);
       assert(isMoved(created.expiresAt, due.expiresAt));
     });
   });
