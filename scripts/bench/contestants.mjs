@@ -57,10 +57,10 @@ export class Contestant {
     return this.generator.ask({ verb: 'close' });
   }
 
-  /** CPU microseconds so far. */
+  /** CPU microseconds so far; `system` is the part of the application that the kernel works for it. */
   async spent() {
     const { user, system } = await this.server.ask({});
-    return { app: user + system, database: this.database ? treeMicros(this.database.pid) : 0 };
+    return { app: user + system, system, database: this.database ? treeMicros(this.database.pid) : 0 };
   }
 
   #crowd = ({ sessions, kilobytes }) => `${this.name} ${sessions} ${kilobytes}`;

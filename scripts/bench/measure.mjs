@@ -17,10 +17,11 @@ export async function slice(contestant, row, { seconds, warmSeconds }) {
   const [after, machineAfter] = [await contestant.spent(), machineMicros()];
   await contestant.close();
   const perRequest = (micros) => micros / run.requests;
-  const [app, database] = ['app', 'database'].map((who) => after[who] - before[who]);
+  const [app, system, database] = ['app', 'system', 'database'].map((who) => after[who] - before[who]);
   return {
     rps: run.requests / run.seconds,
     appMicros: perRequest(app),
+    appSystemMicros: perRequest(system),
     databaseMicros: perRequest(database),
     p50: run.p50,
     p99: run.p99,

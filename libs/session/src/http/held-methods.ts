@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 
 /** The ways to begin a response, or to go on with it. */
 export type Method = 'write' | 'end' | 'writeHead' | 'flushHeaders';
@@ -12,8 +13,11 @@ export interface Hold {
   readonly isOuter: boolean;
   /** `end` was called, although nothing may have been sent yet. */
   readonly hasEnded: boolean;
+  /** The methods that it has taken the place of. */
+  readonly original: HeldMethods;
   call(method: Method, args: unknown[]): unknown;
-  emit(args: unknown[]): unknown;
+  /** Is told of a stream that is piped into the response, or no longer. */
+  piped(event: 'pipe' | 'unpipe', source: Readable): void;
 }
 
 const HOLD = Symbol('nestjs-typeorm-session.hold');
@@ -78,10 +82,11 @@ export function isPrepared(response: ServerResponse): boolean {
   );
 }
 
-type Call = (response: ServerResponse, method: Method | 'emit', args: unknown[]) => unknown;
+type Call = (response: ServerResponse, method: Method, args: unknown[]) => unknown;
+type Emit = (response: ServerResponse, args: [event: string, ...rest: unknown[]]) => boolean;
 
 // Made once for all responses instead of for each: they are on the path of every request.
-function heldMethods(call: Call) {
+function heldMethods(call: Call, emit: Emit) {
   return {
     write(this: ServerResponse, ...args: unknown[]) {
       return call(this, 'write', args);
@@ -96,26 +101,47 @@ function heldMethods(call: Call) {
       call(this, 'flushHeaders', args);
     },
     /** To know what is piped. Two listeners would do as well, and cost every response more than all of this. */
-    emit(this: ServerResponse, ...args: unknown[]) {
-      return call(this, 'emit', args);
+    emit(this: ServerResponse, ...args: [event: string, ...rest: unknown[]]) {
+      return emit(this, args);
     },
   };
 }
 
+function prototypeOf(response: ServerResponse): HeldMethods {
+  return Object.getPrototypeOf(response) as HeldMethods;
+}
+
+const emitBeneath: Emit = (response, args) => prototypeOf(response).emit.apply(response, args) as boolean;
+
 /** Node's own methods, or those of the prototype that the response has by now. */
-export const BENEATH = heldMethods((response, method, args) =>
-  (Object.getPrototypeOf(response) as HeldMethods)[method].apply(response, args),
+export const BENEATH = heldMethods(
+  (response, method, args) => prototypeOf(response)[method].apply(response, args),
+  emitBeneath,
 );
 
 /** On a response that nobody holds, or that is held before they are reached, they are what they hide. */
-export const PREPARED = heldMethods((response, method, args) => {
-  const hold = holdOf(response);
-  return hold && !hold.isOuter ? callHold(hold, method, args) : BENEATH[method].apply(response, args as never);
-});
+export const PREPARED = heldMethods(
+  (response, method, args) => {
+    const hold = holdOf(response);
+    if (hold && !hold.isOuter) return hold.call(method, args);
+    return prototypeOf(response)[method].apply(response, args);
+  },
+  (response, args) => {
+    if (isPiping(args[0])) holdOf(response)?.piped(args[0], args[1] as Readable);
+    return emitBeneath(response, args);
+  },
+);
 
 /** For a response that was not prepared, or where a middleware has put its own methods over the prepared ones. */
-export const OUTER = heldMethods((response, method, args) => callHold(holdOf(response)!, method, args));
+export const OUTER = heldMethods(
+  (response, method, args) => holdOf(response)!.call(method, args),
+  (response, args) => {
+    const hold = holdOf(response)!;
+    if (isPiping(args[0])) hold.piped(args[0], args[1] as Readable);
+    return hold.original.emit.apply(response, args) as boolean;
+  },
+);
 
-function callHold(hold: Hold, method: Method | 'emit', args: unknown[]): unknown {
-  return method === 'emit' ? hold.emit(args) : hold.call(method, args);
+function isPiping(event: string): event is 'pipe' | 'unpipe' {
+  return event === 'pipe' || event === 'unpipe';
 }

@@ -60,10 +60,10 @@ export function holdResponse(response: ServerResponse, gate: ResponseGate): void
 
 class ResponseHold implements Hold {
   readonly isOuter: boolean;
+  /** The methods beneath ours: Node's, or those of a middleware that compresses. */
+  readonly original: HeldMethods;
   readonly #response: ServerResponse;
   readonly #gate: ResponseGate;
-  /** The methods beneath ours: Node's, or those of a middleware that compresses. */
-  readonly #original: HeldMethods;
   #phase: 'idle' | 'committing' | 'passed' | 'replaced' = 'idle';
   #status = 0;
   #statusMessage: string | undefined;
@@ -78,7 +78,7 @@ class ResponseHold implements Hold {
   constructor(response: ServerResponse, gate: ResponseGate, original: HeldMethods, isOuter: boolean) {
     this.#response = response;
     this.#gate = gate;
-    this.#original = original;
+    this.original = original;
     this.isOuter = isOuter;
   }
 
@@ -87,10 +87,9 @@ class ResponseHold implements Hold {
     return (this.#sources ??= new Set());
   }
 
-  emit(args: unknown[]): unknown {
-    if (args[0] === 'pipe') this.sources.add(args[1] as Readable);
-    if (args[0] === 'unpipe') this.sources.delete(args[1] as Readable);
-    return this.#original.emit.apply(this.#response, args);
+  piped(event: 'pipe' | 'unpipe', source: Readable): void {
+    if (event === 'pipe') this.sources.add(source);
+    else this.#sources?.delete(source);
   }
 
   call(method: Method, args: unknown[]): unknown {
@@ -178,7 +177,7 @@ class ResponseHold implements Hold {
       if (method === 'write') hasRoom = answer !== false;
     }
     this.#calls = NO_CALLS;
-    for (const source of this.sources) source.resume?.();
+    for (const source of this.#sources ?? []) source.resume?.();
     if (this.#owesDrain && hasRoom) response.emit('drain');
   }
 
@@ -198,7 +197,7 @@ class ResponseHold implements Hold {
     this.#dropSources();
     // Through the original methods, which call each other by their public names.
     this.#phase = 'passed';
-    this.#original.end.call(response, body);
+    this.original.end.call(response, body);
     this.#phase = 'replaced';
     if (this.#owesDrain) response.emit('drain');
   }
@@ -221,9 +220,9 @@ class ResponseHold implements Hold {
       // Who took `writeHead` after us, in an interceptor say, has just set headers of its own: ours come last.
       const rest = applyHead(response, args);
       this.#gate.setHeaders(response);
-      return this.#original.writeHead.apply(response, rest);
+      return this.original.writeHead.apply(response, rest);
     }
-    return this.#original[method].apply(response, args);
+    return this.original[method].apply(response, args);
   }
 
   /** What the handler still sends after the end goes nowhere; its callbacks are told. */

@@ -15,7 +15,8 @@ import {
   type SessionDialect,
   type SessionOperations,
 } from './dialect.js';
-import { affectedBy, expiriesOf, expiryOf, foundOf, lookOf, numberFrom, rowOf } from './rows.js';
+import { addFound, foundColumns, sessionIn } from './postgres-rows.js';
+import { affectedBy, expiriesOf, expiryOf, lookOf, numberFrom, rowOf } from './rows.js';
 
 export const postgresDialect: SessionDialect = {
   types: ['postgres'],
@@ -90,8 +91,6 @@ export const postgresDialect: SessionDialect = {
   // Room in each page for the next version of a row, which then needs no new entries in the indexes.
   tableSettings: ['ALTER TABLE "sessions" SET (fillfactor = 85)'],
 };
-
-const SECOND = 1000;
 
 /** Collects parameters in the order in which the SQL mentions them. */
 class Parameters {
@@ -200,13 +199,6 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
   const announcement = (p: Parameters) =>
     announces ? [`pg_notify(${p.add(channelOf(label), 'text')}, ${c.id}::text)`] : [];
 
-  const seconds = (time: string) => `date_part('epoch', ${time})`;
-  const times = [c.expiresAt, c.absoluteExpiresAt, c.touchedAt, 'clock_timestamp()'];
-  /** What foundOf reads. */
-  const session =
-    `${c.id}, encode(${c.tokenHash}, 'hex'), ${c.data}, ${c.userId}, ${c.idleTimeout}, ${c.persistent}, ` +
-    times.map(seconds).join(', ');
-
   return {
     create(session, mark) {
       const p = new Parameters();
@@ -227,13 +219,11 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
       const p = new Parameters();
       const { hexes } = asked;
       const hashes =
-        hexes.length === 1
-          ? p.add(bytesOf(hexes[0]!), 'bytea')
-          : `ANY(${p.add(arrayOf(hexes.map(bytesOf)), 'bytea[]')})`;
+        hexes.length === 1 ? p.add(byteaOf(hexes[0]!), 'bytea') : `ANY(${p.add(byteaArrayOf(hexes), 'bytea[]')})`;
       // One scan of two indexes costs the server a quarter less than a UNION of two scans, and what is not computed here but
       // by foundOf saves a lone look-up another tenth.
       const statement = p.statement(
-        `SELECT ${session}, ${seconds(c.previousTokenUntil)}, encode(${c.previousTokenHash}, 'hex') ` +
+        `SELECT ${foundColumns(c)} ` +
           `FROM ${name} WHERE ${c.tokenHash} = ${hashes} OR ${c.previousTokenHash} = ${hashes}`,
       );
       return async (connection) => {
@@ -383,11 +373,11 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
     list(limit) {
       const p = new Parameters();
       const statement = p.statement(
-        `SELECT ${session} FROM ${name} WHERE ${c.expiresAt} > statement_timestamp() LIMIT ${p.add(limit, 'integer')}`,
+        `SELECT ${foundColumns(c)} FROM ${name} WHERE ${c.expiresAt} > statement_timestamp() LIMIT ${p.add(limit, 'integer')}`,
       );
       return async (connection) => {
         const { rows } = await connection.run(statement);
-        return rows.map((row) => foundOf(ANY_HASH, row, SECOND)!);
+        return rows.map((row) => sessionIn(ANY_HASH, row)).filter((row) => row !== undefined);
       };
     },
 
@@ -442,31 +432,24 @@ function outcomeOf(
   }
 }
 
-/** A list as the text of an array: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
-function arrayOf(texts: readonly string[]): string {
-  return `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+/** Of type bytea, as text: https://www.postgresql.org/docs/current/datatype-binary.html */
+function byteaOf(hex: string): string {
+  return `\\x${hex}`;
 }
 
-/** As a bytea is written: https://www.postgresql.org/docs/current/datatype-binary.html */
-function bytesOf(hex: string): string {
-  return `\\x${hex}`;
+/** Of type bytea[], as text. */
+function byteaArrayOf(hexes: readonly string[]): string {
+  return `{${hexes.map((hex) => `"\\\\x${hex}"`).join(',')}}`;
+}
+
+/** Of type text[], as text: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO */
+function arrayOf(texts: readonly string[]): string {
+  return `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }
 
 /** Of NULL no comparison is true. */
 function orNever(touchAfter: number): number | null {
   return touchAfter === Infinity ? null : touchAfter;
-}
-
-/** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
-function addFound(found: FoundRow[], asked: AskedHashes, row: RawRow): void {
-  const now = Number(row[9]);
-  // The moment it ends at is part of it no longer. What is no number is for foundOf to judge.
-  const own = Number(row[6]) <= now ? undefined : foundOf(asked, row, SECOND);
-  if (own) found.push(own);
-  const previousUntil = row[10];
-  if (previousUntil == null || !(Number(previousUntil) > now)) return;
-  const replaced = foundOf(asked, [null, row[11]!]);
-  if (replaced) found.push(replaced);
 }
 
 function valueOf([value]: RawRow): { value: string | undefined } {
