@@ -29,7 +29,9 @@ export class Contestant {
     const keeps = this.variant.database !== undefined;
     await this.generator.ask({ verb: 'crowd', crowd, size: sessions, kilobytes, seed: `${seed} ${crowd}`, keeps });
     if (!keeps) return [];
-    return this.#aside({ sessions, kilobytes, does: 'arrive' });
+    const wrong = await this.#aside({ sessions, kilobytes, does: 'arrive' });
+    await this.database.analyze?.(this.name);
+    return wrong;
   }
 
   /** All that has been written is read. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { BatchQueue, type Batching } from './batch-queue.js';
 import { StatementError } from './connection.js';
@@ -14,6 +15,7 @@ function openQueue(more: Partial<Batching<string, string>> = {}) {
   const sent: Sent[] = [];
   const queue = new BatchQueue<string, string>({
     atOnce: 1,
+    headStart: 0,
     mayRepeat: false,
     leavesLone: false,
     shareOf: () => 1 / 4,
@@ -62,6 +64,55 @@ describe('[batch] a queue of calls', () => {
     for (const member of ['a', 'b', 'huge', 'c', 'd', 'e']) void queue.add(member, LATER);
     await turn();
     expect(sent.map(({ members }) => members)).toEqual([['a', 'b', 'c', 'd'], ['huge'], ['e']]);
+  });
+
+  it('[halves] takes no more than it may of so many that wait or are under way', async () => {
+    const asked: number[] = [];
+    const mostOf = (calls: number) => {
+      asked.push(calls);
+      return 2;
+    };
+    const { queue, sent } = openQueue({ atOnce: 2, mostOf });
+    for (const member of ['a', 'b', 'c', 'd', 'e']) void queue.add(member, LATER);
+    await turn();
+    expect(sent.map(({ members }) => members)).toEqual([
+      ['a', 'b'],
+      ['c', 'd'],
+    ]);
+    sent[0]!.answer();
+    await turn();
+    await turn();
+    expect(sent[2]!.members).toEqual(['e']);
+    expect(asked).toEqual([5, 5, 3]);
+  });
+
+  it('[head start] lets none go beside a statement before it has had its head start, and then does', async () => {
+    const { queue, sent } = openQueue({ atOnce: 2, headStart: 40 });
+    void queue.add('a', LATER);
+    await turn();
+    const began = performance.now();
+    // In less time than makes a queue give up on a statement.
+    const soon = delay(200);
+    void queue.add('b', LATER);
+    for (let turns = 0; turns < 5; turns++) await turn();
+    void queue.add('c', LATER);
+    const sentAt = new Promise<number>((resolve) => {
+      const look = () => (sent.length > 1 ? resolve(performance.now()) : setImmediate(look));
+      look();
+    });
+    expect(await Promise.race([soon, sentAt])).toBeGreaterThanOrEqual(began + 35);
+    expect(sent.map(({ members }) => members)).toEqual([['a'], ['b', 'c']]);
+  });
+
+  it('[head start] waits for nothing where none is under way', async () => {
+    const { queue, sent } = openQueue({ atOnce: 2, headStart: 60_000 });
+    void queue.add('a', LATER);
+    await turn();
+    void queue.add('b', LATER);
+    sent[0]!.answer();
+    await turn();
+    await turn();
+    expect(sent.map(({ members }) => members)).toEqual([['a'], ['b']]);
   });
 
   it('keeps apart what has the same key, also while one is under way', async () => {

@@ -7,6 +7,8 @@ const PATIENCE = 250;
 export interface Batching<M, R> {
   /** Statements that may be under way at once; calls that come meanwhile travel with the next. */
   readonly atOnce: number;
+  /** Milliseconds that a statement is under way before another goes beside it. */
+  readonly headStart: number;
   /** Whether doing it twice does no harm: what was lost is then sent again, by itself. */
   readonly mayRepeat: boolean;
   /**
@@ -16,6 +18,8 @@ export interface Batching<M, R> {
   readonly leavesLone: boolean;
   /** Which part of a batch a call fills: 1 is all of it. */
   shareOf(member: M): number;
+  /** Calls in a batch at most, where so many wait or are under way. Default: as many as fill it. */
+  mostOf?(calls: number): number;
   /** What no two calls of a batch, nor of batches under way together, may have in common. Default: nothing. */
   keyOf?(member: M): string;
   /**
@@ -43,7 +47,11 @@ export class BatchQueue<M, R> {
   readonly #keysUnderWay = new Set<string>();
   #waiting: Waiting<M, R>[] = [];
   #underWay = 0;
+  #callsUnderWay = 0;
+  /** When the statement that was sent last has had its head start, on the monotonic clock. */
+  #nextAt = 0;
   #isScheduled = false;
+  #wakesUp = false;
 
   constructor(batching: Batching<M, R>) {
     this.#batching = batching;
@@ -62,7 +70,8 @@ export class BatchQueue<M, R> {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isFull || this.#waiting.length === 0) return;
+    if (this.#isScheduled || this.#waiting.length === 0 || this.#underWay >= this.#batching.atOnce) return;
+    if (this.#isFull) return this.#wakeUp();
     this.#isScheduled = true;
     // A microtask would end before the next socket is read: requests that arrived together would not meet.
     setImmediate(() => {
@@ -71,8 +80,18 @@ export class BatchQueue<M, R> {
     });
   }
 
+  /** The head start has passed by then. */
+  #wakeUp(): void {
+    if (this.#wakesUp) return;
+    this.#wakesUp = true;
+    setTimeout(() => {
+      this.#wakesUp = false;
+      this.#schedule();
+    }, this.#batching.headStart);
+  }
+
   get #isFull(): boolean {
-    return this.#underWay >= this.#batching.atOnce;
+    return this.#underWay >= this.#batching.atOnce || (this.#underWay > 0 && performance.now() < this.#nextAt);
   }
 
   #sendWaiting(): void {
@@ -86,7 +105,8 @@ export class BatchQueue<M, R> {
 
   /** Takes as many as fit from the front; who may not travel with them keeps its place. */
   #take(): Waiting<M, R>[] {
-    const { shareOf, keyOf } = this.#batching;
+    const { shareOf, mostOf, keyOf } = this.#batching;
+    const most = mostOf?.(this.#waiting.length + this.#callsUnderWay) ?? Infinity;
     const keys = new Set(this.#keysUnderWay);
     const batch: Waiting<M, R>[] = [];
     const left: Waiting<M, R>[] = [];
@@ -94,7 +114,7 @@ export class BatchQueue<M, R> {
     for (const waiting of this.#waiting) {
       const share = shareOf(waiting.member);
       const key = keyOf?.(waiting.member);
-      const fits = batch.length === 0 || filled + share <= 1;
+      const fits = batch.length === 0 || (batch.length < most && filled + share <= 1);
       if (!fits || (key !== undefined && keys.has(key))) {
         left.push(waiting);
         continue;
@@ -113,9 +133,12 @@ export class BatchQueue<M, R> {
     const keys = keyOf ? members.map(keyOf) : [];
     for (const key of keys) this.#keysUnderWay.add(key);
     this.#underWay++;
+    this.#callsUnderWay += batch.length;
+    this.#nextAt = performance.now() + this.#batching.headStart;
     let leave = () => {
       leave = () => {};
       this.#underWay--;
+      this.#callsUnderWay -= batch.length;
       this.#schedule();
     };
     const patience = setTimeout(() => leave(), PATIENCE);

@@ -8,9 +8,18 @@ import type { Expiry, FoundRow, RowTouch, RowUpdate, SessionOperations } from '.
 const MAX_MEMBERS = 64;
 const MAX_BYTES = 1_000_000;
 
-/** Loads under way at once: more than one, so that a connection that has died in silence does not hold up the others. */
+/** Statements under way at once: more than one, so that a connection that has died in silence does not hold up the others. */
 const LOADS_AT_ONCE = 2;
 const WRITES_AT_ONCE = 2;
+
+/**
+ * Where there are more loads than this, half of them travel together: so the application works on the answers to one statement
+ * while the database makes those to the other. See docs/decisions/018-how-large-a-batch-is.md.
+ */
+const FEW_LOADS = 32;
+
+/** Milliseconds of a commit that is no slow one. Who comes meanwhile shares the next: a second one beside it has to wait for the same disk. */
+const COMMIT = 5;
 
 /** Sends an operation to the database, once. */
 export type Send = <R>(operation: Operation<R>, deadline: number) => Promise<R>;
@@ -48,9 +57,11 @@ export class SessionBatches {
 function loads(operations: SessionOperations, send: Send): Batching<readonly Buffer[], Found[]> {
   return {
     atOnce: LOADS_AT_ONCE,
+    headStart: 0,
     mayRepeat: true,
     leavesLone: false,
     shareOf: (hashes) => hashes.length / MAX_MEMBERS,
+    mostOf: (calls) => Math.max(FEW_LOADS, Math.ceil(calls / 2)),
     async send(members, deadline) {
       const asked = new AskedHashes();
       const wanted = members.map((hashes) => distinctOf(asked, hashes));
@@ -71,6 +82,7 @@ function writes<M extends { readonly ref: SessionRef }>(
 ): Batching<M, number> {
   return {
     atOnce: WRITES_AT_ONCE,
+    headStart: COMMIT,
     mayRepeat,
     leavesLone: true,
     shareOf: (member) => Math.max(1 / MAX_MEMBERS, bytesOf(member) / MAX_BYTES),
