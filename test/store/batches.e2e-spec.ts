@@ -10,13 +10,22 @@ describe('loads of one turn', () => {
   const lab = useBatchLab();
 
   it('[batch] share one SELECT, and each gets its own', async () => {
-    const refs = await lab.createMany(40);
+    const refs = await lab.createMany(30);
     const unknown = { tokenHash: Buffer.alloc(32) };
     const kinds = await lab.kindsOf(async () => {
       const found = await Promise.all([...refs, unknown].map(({ tokenHash }) => lab.find(tokenHash)));
       expect(found).toEqual([...refs.map((_, n) => [{ n }]), []]);
     });
     expect(kinds).toEqual(['SELECT']);
+  });
+
+  it('[batch] share two where there are many, and each gets its own', async () => {
+    const refs = await lab.createMany(80);
+    const kinds = await lab.kindsOf(async () => {
+      const found = await Promise.all(refs.map(({ tokenHash }) => lab.find(tokenHash)));
+      expect(found).toEqual(refs.map((_, n) => [{ n }]));
+    });
+    expect(kinds).toEqual(['SELECT', 'SELECT']);
   });
 
   it('[batch] get theirs where one asks for several, and where several ask for one', async () => {
