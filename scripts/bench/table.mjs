@@ -1,7 +1,17 @@
 // The result as Markdown.
 import { judge, judgeLatency } from './goals.mjs';
 
-const HEAD = ['Variant', 'Requests/s', 'App CPU µs', 'of it kernel', 'DB CPU µs', 'p50 ms', 'p99 ms', 'Statements', 'Right'];
+const HEAD = [
+  'Variant',
+  'Requests/s',
+  'App CPU µs',
+  'of it kernel',
+  'DB CPU µs',
+  'p50 ms',
+  'p99 ms',
+  'Statements',
+  'Right',
+];
 const SHARED_IS = '`shared`: how far statements that are shared get alone, without what a session does besides.';
 /** From here on it was perhaps not the server that was the limit. */
 const GENERATOR_BUSY = 0.9;
@@ -41,7 +51,18 @@ function titleOf({ platform, scenario, connections, sessions, kilobytes }) {
   return `${name}: ${scenario}, ${connections} connections, ${sessions} sessions${size}`;
 }
 
-function cells({ variant, rps, appMicros, appSystemMicros, databaseMicros, p50, p99, statements, ok, generatorMicros }) {
+function cells({
+  variant,
+  rps,
+  appMicros,
+  appSystemMicros,
+  databaseMicros,
+  p50,
+  p99,
+  statements,
+  ok,
+  generatorMicros,
+}) {
   const mark = (rps * generatorMicros) / 1e6 > GENERATOR_BUSY ? ' (generator at its limit)' : '';
   const whole = [rps, appMicros, appSystemMicros, databaseMicros].map((number) => number?.toFixed(0) ?? '');
   return [
