@@ -104,6 +104,18 @@ describe('[batch] a queue of calls', () => {
     expect(sent.map(({ members }) => members)).toEqual([['a'], ['b', 'c']]);
   });
 
+  it('[head start] keeps what did not fit no longer than that, though nobody else comes', async () => {
+    const { queue, sent } = openQueue({ atOnce: 2, headStart: 10 });
+    const soon = delay(200);
+    for (const member of ['a', 'b', 'c', 'd', 'e']) void queue.add(member, LATER);
+    const areSent = new Promise<true>((resolve) => {
+      const look = () => (sent.length > 1 ? resolve(true) : setImmediate(look));
+      look();
+    });
+    expect(await Promise.race([soon, areSent])).toBe(true);
+    expect(sent.map(({ members }) => members)).toEqual([['a', 'b', 'c', 'd'], ['e']]);
+  });
+
   it('[head start] waits for nothing where none is under way', async () => {
     const { queue, sent } = openQueue({ atOnce: 2, headStart: 60_000 });
     void queue.add('a', LATER);

@@ -101,6 +101,7 @@ export class BatchQueue<M, R> {
       if (batch.length === 1 && this.#batching.leavesLone) batch[0]!.resolve(undefined);
       else void this.#send(batch);
     }
+    this.#schedule();
   }
 
   /** Takes as many as fit from the front; who may not travel with them keeps its place. */

@@ -7,7 +7,7 @@ import { openListener } from '../drivers/node-postgres-listener.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
-import { ANY_HASH, type AskedHashes } from './asked-hashes.js';
+import { ANY_HASH } from './asked-hashes.js';
 import {
   SESSION_INDICES,
   type FoundRow,
