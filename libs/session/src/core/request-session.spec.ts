@@ -107,6 +107,21 @@ describe('RequestSession', () => {
     expect(session.isLookedAt).toBe(false);
   });
 
+  it.each<[name: string, isUnchanged: boolean, work: (session: RequestSession) => unknown]>([
+    ['a value that was read', true, (session) => session.get('a')],
+    ['a key that is not there', true, (session) => [session.get('c'), session.has('c'), session.keys()]],
+    ['an object that was handed out', false, (session) => session.get('b')],
+    ['a key that was set', false, (session) => session.set('a', 1)],
+    ['a key that was deleted', false, (session) => session.delete('a')],
+    ['a message', false, (session) => session.flash('notice', 'text')],
+    ['an operation', false, (session) => session.increment('a')],
+    ['another lifetime', false, (session) => session.changeLifetime({ idleTimeout: 60_000, persistent: false })],
+  ])('[idle head] says whether there may be something to write: %s', (_name, isUnchanged, work) => {
+    const { session } = sessionOf(live({ a: 1, b: {} }));
+    void work(session);
+    expect(session.isUnchanged).toBe(isUnchanged);
+  });
+
   describe('at the edge', () => {
     it('does nothing where nothing is to be done', () => {
       const { session, calls } = sessionOf(live({ a: [1] }));

@@ -300,6 +300,11 @@ export class RequestSession implements Session {
     return this.#isLookedAt;
   }
 
+  /** Nothing was done to it that has to be written, nor an object handed out that may have been changed since. */
+  get isUnchanged(): boolean {
+    return !this.#queue && !this.#values.isTracked && !this.#row.isLifetimeChanged && !this.#row.isJustMoved;
+  }
+
   /** Why the session could not be loaded, if it could not. */
   get failure(): SessionFault | undefined {
     return this.#failure;

@@ -17,8 +17,8 @@ const UNKNOWN = '';
 /** Stands for what another program nested so deep that `JSON.stringify` runs out of stack, and for the same reason differs. */
 const TOO_DEEP = ' ';
 
-/** Stands in for the values until somebody looks. Nothing is ever put into it. */
-const NOT_PARSED = new Map<string, unknown>();
+/** Stands in for the values until somebody looks, or where there are none. Nothing is ever put into it. */
+const NO_VALUES: ReadonlyMap<string, unknown> = new Map<string, unknown>();
 
 /** What becomes of the keys of a session in the course of a request. */
 class Tracked {
@@ -42,7 +42,7 @@ export type KeyFilter = (key: string, value: unknown) => boolean;
 export class SessionValues {
   /** The row's JSON until somebody looks into it. */
   #text: string | undefined;
-  #values: Map<string, unknown>;
+  #values = NO_VALUES as Map<string, unknown>;
   /** Made when the first object is handed out or the first key written: most requests only read a word or two. */
   #tracked: Tracked | undefined;
   /** Upper bound of the row's JSON in bytes. */
@@ -55,11 +55,15 @@ export class SessionValues {
   /** @param onTooDeep is told of a value that cannot be handed out, as no JSON can be made of it again. */
   constructor(text: string | undefined, limits: ValueLimits, onTooDeep: (key: string) => void, isVisible?: KeyFilter) {
     this.#text = text;
-    this.#values = text === undefined ? new Map() : NOT_PARSED;
     this.#bytes = text === undefined ? 2 : Buffer.byteLength(text);
     this.#limits = limits;
     this.#onTooDeep = onTooDeep;
     this.#isVisible = isVisible;
+  }
+
+  /** An object was handed out, or a key written: there may be a delta. */
+  get isTracked(): boolean {
+    return this.#tracked !== undefined;
   }
 
   get(key: string): unknown {
@@ -86,7 +90,7 @@ export class SessionValues {
   set(key: string, value: unknown): void {
     this.#remember(key);
     this.#written.add(key);
-    this.#values.set(key, value);
+    this.#put(key, value);
   }
 
   delete(key: string): void {
@@ -215,14 +219,18 @@ export class SessionValues {
     const values = parseData(this.#text) ?? new Map<string, unknown>();
     this.#text = undefined;
     if (!this.#isVisible) return (this.#values = values);
-    this.#values = new Map();
     for (const [key, value] of values) this.#show(key, value);
     return this.#values;
   }
 
   #show(key: string, value: unknown): void {
-    const isHidden = this.#isVisible?.(key, value) === false;
-    (isHidden ? this.#hidden : this.#values).set(key, value);
+    if (this.#isVisible?.(key, value) === false) this.#hidden.set(key, value);
+    else this.#put(key, value);
+  }
+
+  #put(key: string, value: unknown): void {
+    if (this.#values === NO_VALUES) this.#values = new Map();
+    this.#values.set(key, value);
   }
 
   #remember(key: string): void {

@@ -1,10 +1,10 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { ResolvedSessionOptions } from '../core/options.js';
 import type { CookieInstruction } from '../core/session-context.js';
 import { CookieSigner } from './cookie-signature.js';
 import { LegacyCookie } from './legacy-cookie.js';
 import { readCookieValues, serializeCookie, serializeExpiredCookie } from './cookie.js';
-import { replaceSetCookie, setNoStore } from './response-headers.js';
+import { replaceSetCookie, setNoStore, type HeaderTarget } from './response-headers.js';
 
 /**
  * Candidates that are looked up at most: so many that cookies planted by a sibling domain do not push the right one out, so few that a
@@ -45,15 +45,15 @@ export class CookieTransport {
   }
 
   /** Removes the cookie of `migrateFrom`. */
-  expireLegacy(response: ServerResponse): void {
-    this.#legacy?.expire(response);
+  expireLegacy(target: HeaderTarget): void {
+    this.#legacy?.expire(target);
   }
 
   /** Leaves one Set-Cookie of ours at most, which no cache may keep (OWASP ASVS 14.3.2, CVE-2023-30861). */
-  write(response: ServerResponse, instruction: CookieInstruction): void {
+  write(target: HeaderTarget, instruction: CookieInstruction): void {
     if (instruction.kind === 'keep') return;
-    replaceSetCookie(response, this.#options.name, this.#line(instruction));
-    setNoStore(response);
+    replaceSetCookie(target, this.#options.name, this.#line(instruction));
+    setNoStore(target);
   }
 
   #line(instruction: Exclude<CookieInstruction, { kind: 'keep' }>): string {

@@ -21,9 +21,12 @@ export interface Hold {
 }
 
 const HOLD = Symbol('nestjs-typeorm-session.hold');
+const IS_PREPARED = Symbol('nestjs-typeorm-session.isPrepared');
 
 interface Holdable {
   [HOLD]?: Hold | undefined;
+  /** Of a prototype that has the prepared methods, and of all that inherit from it. */
+  readonly [IS_PREPARED]?: true;
 }
 
 export function setHold(response: ServerResponse, hold: Hold | undefined): void {
@@ -35,14 +38,14 @@ export function holdOf(response: object): Hold | undefined {
 }
 
 /**
- * Gives a response the methods by which it can be held, before anybody else has touched it. Express changes the prototype
- * next, and from then on each new property makes V8 a hidden class for this one response: see
- * docs/decisions/015-what-a-request-carries.md.
+ * Gives an application's prototype of responses, as Express has one, the methods by which they can be held. On the responses
+ * themselves each would cost V8 a hidden class for this one response: see docs/decisions/015-what-a-request-carries.md.
  */
-export function prepareResponse(response: ServerResponse): void {
-  setHold(response, undefined);
-  putMethods(response, PREPARED);
-  tellOfEnd(response);
+export function prepareResponses(prototype: object): void {
+  if (Object.hasOwn(prototype, IS_PREPARED)) return;
+  Object.defineProperty(prototype, IS_PREPARED, { value: true });
+  putMethods(prototype as ServerResponse, PREPARED);
+  Object.defineProperty(prototype, 'writableEnded', WRITABLE_ENDED);
 }
 
 /** One after the other, which is much quicker than `Object.assign`. With the old name of `writeHead`, which would go past us. */
@@ -57,29 +60,24 @@ export function putMethods(response: ServerResponse, { write, end, writeHead, fl
 
 /** Lets a response tell of an `end` that is held. */
 export function tellOfEnd(response: ServerResponse): void {
-  if (!Object.hasOwn(response, 'writableEnded')) Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
+  const isTold = (response as Holdable)[IS_PREPARED] ?? Object.hasOwn(response, 'writableEnded');
+  if (!isTold) Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
 }
 
 const WRITABLE_ENDED: PropertyDescriptor = {
   configurable: true,
   get(this: ServerResponse) {
-    return (
-      (holdOf(this)?.hasEnded ?? false) ||
-      (Reflect.get(Object.getPrototypeOf(this) as object, 'writableEnded', this) as boolean)
-    );
+    return (holdOf(this)?.hasEnded ?? false) || (Reflect.get(prototypeBeneath(this), 'writableEnded', this) as boolean);
   },
 };
 
-/** Whether a response was prepared, and nobody has put methods of his own in their place since. */
+/**
+ * Whether a response has the prepared methods, and nobody has put methods of his own over those that begin it or go on with it.
+ * Each property that is asked for costs: of the others, who has put his own calls ours in the end.
+ */
 export function isPrepared(response: ServerResponse): boolean {
-  const { write, end, writeHead, flushHeaders, emit } = response;
-  return (
-    end === PREPARED.end &&
-    write === PREPARED.write &&
-    writeHead === PREPARED.writeHead &&
-    flushHeaders === PREPARED.flushHeaders &&
-    emit === PREPARED.emit
-  );
+  const { write, end, writeHead } = PREPARED;
+  return response.end === end && response.write === write && response.writeHead === writeHead;
 }
 
 type Call = (response: ServerResponse, method: Method, args: unknown[]) => unknown;
@@ -107,15 +105,18 @@ function heldMethods(call: Call, emit: Emit) {
   };
 }
 
-function prototypeOf(response: ServerResponse): HeldMethods {
-  return Object.getPrototypeOf(response) as HeldMethods;
+/** Above all prototypes that are prepared: an application may be mounted in another. */
+function prototypeBeneath(response: ServerResponse): HeldMethods {
+  let prototype = Object.getPrototypeOf(response) as HeldMethods & Holdable;
+  while (prototype[IS_PREPARED]) prototype = Object.getPrototypeOf(prototype) as HeldMethods & Holdable;
+  return prototype;
 }
 
-const emitBeneath: Emit = (response, args) => prototypeOf(response).emit.apply(response, args) as boolean;
+const emitBeneath: Emit = (response, args) => prototypeBeneath(response).emit.apply(response, args) as boolean;
 
-/** Node's own methods, or those of the prototype that the response has by now. */
+/** What the prepared methods hide: Node's own, as a rule. */
 export const BENEATH = heldMethods(
-  (response, method, args) => prototypeOf(response)[method].apply(response, args),
+  (response, method, args) => prototypeBeneath(response)[method].apply(response, args),
   emitBeneath,
 );
 
@@ -124,15 +125,18 @@ export const PREPARED = heldMethods(
   (response, method, args) => {
     const hold = holdOf(response);
     if (hold && !hold.isOuter) return hold.call(method, args);
-    return prototypeOf(response)[method].apply(response, args);
+    return prototypeBeneath(response)[method].apply(response, args);
   },
   (response, args) => {
-    if (isPiping(args[0])) holdOf(response)?.piped(args[0], args[1] as Readable);
+    if (isPiping(args[0])) {
+      const hold = holdOf(response);
+      if (hold && !hold.isOuter) hold.piped(args[0], args[1] as Readable);
+    }
     return emitBeneath(response, args);
   },
 );
 
-/** For a response that was not prepared, or where a middleware has put its own methods over the prepared ones. */
+/** For a response that is not prepared, or where a middleware has put its own methods over the prepared ones. */
 export const OUTER = heldMethods(
   (response, method, args) => holdOf(response)!.call(method, args),
   (response, args) => {

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, request, ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { prepareResponse } from './held-methods.js';
+import { prepareResponses } from './held-methods.js';
 import { holdResponse, type ReplacementResponse, type ResponseGate } from './held-response.js';
+import type { HeaderTarget } from './response-headers.js';
 
 const REPLACEMENT = { status: 503, headers: { 'content-type': 'application/json' }, body: '{"ours":true}' };
 
@@ -23,6 +24,7 @@ class TestGate implements ResponseGate {
   open: (replacement?: ReplacementResponse) => void = () => {};
   fail: (error: Error) => void = () => {};
   beforeHeaders: () => void = () => {};
+  isIdle = false;
 
   constructor(private readonly outcome: 'later' | 'now' | ReplacementResponse = 'later') {}
 
@@ -36,9 +38,9 @@ class TestGate implements ResponseGate {
     });
   }
 
-  setHeaders(response: ServerResponse): void {
+  setHeaders(target: HeaderTarget): void {
     this.beforeHeaders();
-    response.setHeader('x-ours', 'yes');
+    target.setHeader('X-Ours', 'yes');
   }
 
   report(error: unknown): void {
@@ -46,13 +48,27 @@ class TestGate implements ResponseGate {
   }
 }
 
-describe.each(['as it comes', 'prepared'])('holdResponse of a response %s', (state) => {
+/** As Express gives each application one. */
+function preparedPrototype(parent: object): object {
+  const prototype = Object.create(parent) as object;
+  prepareResponses(prototype);
+  return prototype;
+}
+
+const PREPARED = preparedPrototype(ServerResponse.prototype);
+const MOUNTED = preparedPrototype(Object.create(PREPARED) as object);
+
+describe.each([
+  ['as it comes', undefined],
+  ['of an application that is prepared', PREPARED],
+  ['of one that is mounted in another', MOUNTED],
+])('holdResponse of a response %s', (_state, prototype) => {
   let server: Server;
   let handler: (response: ServerResponse) => void;
 
   beforeAll(async () => {
     server = createServer((_, response) => {
-      if (state === 'prepared') prepareResponse(response);
+      if (prototype) Object.setPrototypeOf(response, prototype);
       handler(response);
     });
     server.listen(0, '127.0.0.1');
@@ -213,7 +229,7 @@ describe.each(['as it comes', 'prepared'])('holdResponse of a response %s', (sta
     gate.open();
     expect((await answer).headers).toMatchObject({ 'x-ours': 'yes' });
     expect((await answer).headers).not.toHaveProperty('late');
-    expect(names).toEqual(['late', 'x-ours']);
+    expect(names).toEqual(['late', 'X-Ours']);
     expect(Object.keys(response)).not.toContain('headersSent');
   });
 
@@ -359,5 +375,90 @@ describe.each(['as it comes', 'prepared'])('holdResponse of a response %s', (sta
       await expect(answer).rejects.toThrow('socket hang up');
       expect(gate.reported).toEqual([new Error('a bug in the headers')]);
     }
+  });
+
+  describe('[idle head] of a request that has nothing to commit', () => {
+    function idleGate(...outcome: ConstructorParameters<typeof TestGate>) {
+      return Object.assign(new TestGate(...outcome), { isIdle: true });
+    }
+
+    it.each([
+      ['none', {}],
+      ['some', { 'x-theirs': 'yes', 'content-length': 4, 'set-cookie': ['a=1', 'b=2'] }],
+      ['ours in other letters', { 'x-OURS': 'no', 'x-theirs': 'yes' }],
+    ])('adds our headers to those of an object that stays as it is: %s', async (_, given) => {
+      const before = Object.freeze({ ...given });
+      const { result, answer } = hold(idleGate('now'), (response) => response.writeHead(201, given).end('body'));
+      await result;
+      const { status, headers, text } = await answer;
+      expect({ status, text }).toEqual({ status: 201, text: 'body' });
+      const expected = Object.entries(before).map(([name, value]) => [name.toLowerCase(), value]);
+      const texts = expected.map(([name, value]) => [name, Array.isArray(value) ? value : String(value)]);
+      expect(headers).toMatchObject({ ...Object.fromEntries(texts), 'x-ours': 'yes' });
+      expect(given).toEqual(before);
+    });
+
+    it.each([
+      [
+        'a header that was set before',
+        (r: ServerResponse) => r.setHeader('x-theirs', 'yes').writeHead(200, { a: '1' }),
+      ],
+      ['a list', (r: ServerResponse) => r.writeHead(200, ['x-theirs', 'yes', 'a', '1'])],
+      ['a message', (r: ServerResponse) => r.writeHead(200, 'Fine', { 'x-theirs': 'yes', a: '1' })],
+      ['no object', (r: ServerResponse) => r.setHeader('x-theirs', 'yes').setHeader('a', '1').writeHead(200)],
+    ])('adds our headers to %s', async (_, begin) => {
+      const { result, answer } = hold(idleGate('now'), (response) => begin(response).end());
+      await result;
+      expect((await answer).headers).toMatchObject({ 'x-theirs': 'yes', a: '1', 'x-ours': 'yes' });
+    });
+
+    it('has our headers also on the answer that follows a head which Node refuses', async () => {
+      const { result, answer } = hold(idleGate('now'), (response) => {
+        const refusal = attempt(() => response.writeHead(200, { a: 'b\r\n' }));
+        response.writeHead(500, { 'x-theirs': 'yes' }).end('the handler can still answer');
+        return refusal;
+      });
+      expect((await result).value).toBe('ERR_INVALID_CHAR');
+      const { status, headers } = await answer;
+      expect(status).toBe(500);
+      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
+    });
+
+    it('keeps the headers of the object where there is something to wait for after all', async () => {
+      const gate = idleGate('later');
+      const { result, answer } = hold(gate, (response) => {
+        response.writeHead(202, { 'x-theirs': 'yes', 'x-ours': 'no' }).end('body');
+        return response.headersSent;
+      });
+      expect((await result).value).toBe(true);
+      gate.open();
+      const { status, headers, text } = await answer;
+      expect({ status, text }).toEqual({ status: 202, text: 'body' });
+      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
+    });
+
+    it('keeps those that the answer in its place can have', async () => {
+      const { result, answer } = hold(idleGate(REPLACEMENT), (response) =>
+        response.writeHead(200, { 'x-theirs': 'yes', etag: '"theirs"' }).end('body'),
+      );
+      await result;
+      const { status, headers, text } = await answer;
+      expect({ status, text }).toEqual({ status: 503, text: REPLACEMENT.body });
+      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
+      expect(headers).not.toHaveProperty('etag');
+    });
+
+    it('comes after what a middleware adds that took writeHead later', async () => {
+      const { result, answer } = hold(idleGate('now'), (response) => {
+        const { writeHead } = response;
+        response.writeHead = function (this: ServerResponse, ...args: Parameters<typeof writeHead>) {
+          this.setHeader('x-ours', 'no');
+          return writeHead.apply(this, args);
+        } as typeof writeHead;
+        response.writeHead(200, { 'x-theirs': 'yes' }).end();
+      });
+      await result;
+      expect((await answer).headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
+    });
   });
 });

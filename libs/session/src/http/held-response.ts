@@ -14,6 +14,7 @@ import {
   type Hold,
   type Method,
 } from './held-methods.js';
+import { HeaderList, type HeaderTarget } from './response-headers.js';
 
 /** An answer of our own that replaces the handler's. */
 export interface ReplacementResponse {
@@ -25,13 +26,15 @@ export interface ReplacementResponse {
 /** What stands between a response and its first byte. */
 export interface ResponseGate {
   /**
-   * Called once, when the response begins.
+   * Called when the response begins: once, or again after Node has refused its head.
    *
    * @returns the answer that replaces the handler's, if any. Synchronous where there is nothing to wait for.
    */
   commit(status: number): ReplacementResponse | undefined | Promise<ReplacementResponse | undefined>;
+  /** Whether a commit at this moment would write nothing that the handler has asked for. */
+  readonly isIdle: boolean;
   /** Sets our headers: the last thing before the first byte, after the handler's are final. */
-  setHeaders(response: ServerResponse): void;
+  setHeaders(target: HeaderTarget, status: number): void;
   /** Is told of an error that no caller is left to receive. */
   report(error: unknown): void;
 }
@@ -110,26 +113,64 @@ class ResponseHold implements Hold {
     const response = this.#response;
     // Let Node refuse what it refuses, in the caller's stack, before anything is committed.
     checkChunk(method, args);
-    const head = method === 'writeHead' ? applyHead(response, args) : args;
-    this.#status = checkStatus(response.statusCode);
-    this.#statusMessage = response.statusMessage;
-    if (this.#statusMessage) validateHeaderValue('status message', this.#statusMessage);
+    if (method !== 'writeHead') return this.#commit(method, args, response.statusCode);
+    if (this.#gate.isIdle && this.#reachesNode && isOneObject(response, args)) return this.#beginWith(args[0], args[1]);
+    const head = applyHead(response, args);
+    return this.#commit(method, head, response.statusCode);
+  }
+
+  /**
+   * Of a request that has nothing to commit, so that Node may as well refuse the head afterwards. Our headers go along with those
+   * of the handler, which costs less than the response's own headers do.
+   */
+  #beginWith(code: unknown, given: OutgoingHttpHeaders): unknown {
+    const response = this.#response;
+    this.#noteHead(code);
     const outcome = this.#gate.commit(this.#status);
+    if (outcome) return this.#proceed('writeHead', applyHead(response, [code, given]), outcome);
+    const headers = new HeaderList(given);
+    this.#gate.setHeaders(headers, this.#status);
+    this.#phase = 'passed';
+    try {
+      return this.original.writeHead.call(response, this.#status, headers.all);
+    } catch (error) {
+      // Whoever made it has another try.
+      this.#phase = 'idle';
+      throw error;
+    }
+  }
+
+  #commit(method: Method, args: unknown[], code: unknown): unknown {
+    this.#noteHead(code);
+    const outcome = this.#gate.commit(this.#status);
+    if (outcome) return this.#proceed(method, args, outcome);
+    this.#phase = 'passed';
+    this.#gate.setHeaders(this.#response, this.#status);
+    return this.#pass(method, args);
+  }
+
+  #noteHead(code: unknown): void {
+    this.#status = checkStatus(code);
+    this.#statusMessage = this.#response.statusMessage;
+    if (this.#statusMessage) validateHeaderValue('status message', this.#statusMessage);
+  }
+
+  /** There is a commit to wait for, or an answer of ours to send. */
+  #proceed(
+    method: Method,
+    args: unknown[],
+    outcome: ReplacementResponse | Promise<ReplacementResponse | undefined>,
+  ): unknown {
     if (outcome instanceof Promise) {
       this.#phase = 'committing';
       this.#calls = [];
-      this.#thaw = freeze(response);
+      this.#thaw = freeze(this.#response);
       void this.#settle(outcome);
-      return this.#hold(method, head);
+      return this.#hold(method, args);
     }
-    if (outcome) {
-      this.hasEnded = method === 'end';
-      this.#replace(outcome);
-      return this.#discard(method, args);
-    }
-    this.#phase = 'passed';
-    this.#gate.setHeaders(response);
-    return this.#pass(method, head);
+    this.hasEnded = method === 'end';
+    this.#replace(outcome);
+    return this.#discard(method, args);
   }
 
   /** Answers as Node would to a response whose head is out. */
@@ -170,7 +211,7 @@ class ResponseHold implements Hold {
     this.#phase = 'passed';
     response.statusCode = this.#status;
     response.statusMessage = this.#statusMessage!;
-    this.#gate.setHeaders(response);
+    this.#gate.setHeaders(response, this.#status);
     let hasRoom = true;
     for (const [method, args] of this.#calls) {
       const answer = this.#pass(method, args);
@@ -191,7 +232,7 @@ class ResponseHold implements Hold {
     if (!this.hasEnded) response.setHeader('connection', 'close');
     response.statusCode = status;
     response.statusMessage = '';
-    this.#gate.setHeaders(response);
+    this.#gate.setHeaders(response, status);
     for (const [method, args] of this.#calls) this.#discard(method, args);
     this.#calls = NO_CALLS;
     this.#dropSources();
@@ -215,14 +256,25 @@ class ResponseHold implements Hold {
 
   #pass(method: Method, args: unknown[]): unknown {
     const response = this.#response;
-    const isWrapped = response.writeHead !== (this.isOuter ? OUTER : PREPARED).writeHead;
-    if (method === 'writeHead' && isWrapped && !response.headersSent) {
+    if (method === 'writeHead' && this.#isWrapped && !response.headersSent) {
       // Who took `writeHead` after us, in an interceptor say, has just set headers of its own: ours come last.
       const rest = applyHead(response, args);
-      this.#gate.setHeaders(response);
+      this.#gate.setHeaders(response, response.statusCode);
       return this.original.writeHead.apply(response, rest);
     }
     return this.original[method].apply(response, args);
+  }
+
+  /** Somebody has put a `writeHead` of his own over ours. */
+  get #isWrapped(): boolean {
+    return this.#response.writeHead !== (this.isOuter ? OUTER : PREPARED).writeHead;
+  }
+
+  /** Nobody else takes `writeHead` before Node does: not everybody knows all forms of its arguments. */
+  get #reachesNode(): boolean {
+    return (
+      !this.isOuter || this.original.writeHead === (Object.getPrototypeOf(this.#response) as HeldMethods).writeHead
+    );
   }
 
   /** What the handler still sends after the end goes nowhere; its callbacks are told. */
@@ -249,6 +301,13 @@ function checkStatus(code: unknown): number {
   if (status >= 100 && status <= 999) return status;
   const error = new RangeError(`Invalid status code: ${String(code)}`);
   throw Object.assign(error, { code: 'ERR_HTTP_INVALID_STATUS_CODE' });
+}
+
+/** Whether all headers are in the object that `writeHead` is given. */
+function isOneObject(response: ServerResponse, args: unknown[]): args is [code: unknown, given: OutgoingHttpHeaders] {
+  const given = args[1];
+  if (args.length !== 2 || typeof given !== 'object' || given === null || Array.isArray(given)) return false;
+  return response.getHeaderNames().length === 0;
 }
 
 /**

@@ -1,9 +1,8 @@
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
 import type { ResolvedMigrateFrom } from '../core/legacy/legacy-sessions.js';
 import type { ResolvedCookieOptions } from '../core/options.js';
 import { readCookieValues, serializeExpiredCookie } from './cookie.js';
-import { replaceSetCookie, setNoStore } from './response-headers.js';
+import { replaceSetCookie, setNoStore, type HeaderTarget } from './response-headers.js';
 
 /** What express-session puts in front of a signed id. @fastify/session leaves it out. */
 const SIGNED = 's:';
@@ -36,9 +35,9 @@ export class LegacyCookie {
   }
 
   /** Tells the browser to forget it, by each name that it may have. */
-  expire(response: ServerResponse): void {
-    for (const cookie of this.#cookies) replaceSetCookie(response, cookie.name, serializeExpiredCookie(cookie));
-    setNoStore(response);
+  expire(target: HeaderTarget): void {
+    for (const cookie of this.#cookies) replaceSetCookie(target, cookie.name, serializeExpiredCookie(cookie));
+    setNoStore(target);
   }
 
   #verify(value: string): string | undefined {

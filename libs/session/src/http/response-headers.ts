@@ -1,8 +1,42 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { isCookieNamed } from './cookie.js';
 
-/** What a response must be able to do for the session's headers. */
-export type HeaderTarget = Pick<ServerResponse, 'getHeader' | 'setHeader'>;
+/** What the session's headers are set on. */
+export type HeaderTarget = Pick<ServerResponse, 'getHeader'> & {
+  setHeader(name: string, value: number | string | readonly string[]): unknown;
+};
+
+/** Headers as `writeHead` takes them: a list of names, in any case, and values in turn. */
+export class HeaderList implements HeaderTarget {
+  readonly all: OutgoingHttpHeader[] = [];
+
+  constructor(headers: OutgoingHttpHeaders) {
+    for (const name of Object.keys(headers)) this.all.push(name, headers[name]!);
+  }
+
+  getHeader(name: string): OutgoingHttpHeader | undefined {
+    return this.all[this.#placeOf(name) + 1];
+  }
+
+  setHeader(name: string, value: OutgoingHttpHeader): void {
+    const place = this.#placeOf(name);
+    this.all[place] = name;
+    this.all[place + 1] = value;
+  }
+
+  /** Of the name as the list has it already, or of the next. */
+  #placeOf(name: string): number {
+    const { all } = this;
+    let place = 0;
+    while (place < all.length && !isSameName(all[place] as string, name)) place += 2;
+    return place;
+  }
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-5.1 */
+function isSameName(one: string, other: string): boolean {
+  return one === other || (one.length === other.length && one.toLowerCase() === other.toLowerCase());
+}
 
 /**
  * Puts a Set-Cookie line in the place of all lines for the same cookie: a response has one at most.

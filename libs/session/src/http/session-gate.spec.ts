@@ -78,7 +78,7 @@ describe('SessionGate', () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     await expect(gate.commit(500)).resolves.toBeUndefined();
     const response = newResponse(500);
-    gate.setHeaders(response);
+    gate.setHeaders(response, response.statusCode);
     expect(response.getHeaderNames()).toEqual([]);
     expect(did).toEqual([]);
   });
@@ -91,7 +91,7 @@ describe('SessionGate', () => {
   ])('says when to try again: %s', (_, session, status, expected) => {
     const { gate } = gateFor({ cookie: keep, ...session });
     const response = newResponse(status);
-    gate.setHeaders(response);
+    gate.setHeaders(response, response.statusCode);
     expect(response.getHeader('retry-after')).toBe(expected);
   });
 
@@ -99,7 +99,7 @@ describe('SessionGate', () => {
     const { gate } = gateFor({ cookie: keep, failure: fault({ retryAfter: 2 }) });
     const response = newResponse(503);
     response.setHeader('retry-after', '60');
-    gate.setHeaders(response);
+    gate.setHeaders(response, response.statusCode);
     expect(response.getHeader('retry-after')).toBe('60');
   });
 
@@ -108,7 +108,7 @@ describe('SessionGate', () => {
       const cookie = { kind: 'issue', token: 't', maxAge: 1 } as const;
       const { gate, did } = gateFor({ cookie, isLookedAt });
       const response = newResponse();
-      gate.setHeaders(response);
+      gate.setHeaders(response, response.statusCode);
       expect(did).toEqual([['cookie', cookie]]);
       expect(response.getHeader('vary')).toBe(isLookedAt ? 'Cookie' : undefined);
       expect(response.getHeader('cache-control')).toBe(isLookedAt ? 'private' : undefined);

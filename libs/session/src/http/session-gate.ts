@@ -1,10 +1,9 @@
-import type { ServerResponse } from 'node:http';
 import type { SessionErrorInfo, SessionFault } from '../core/errors.js';
 import type { RequestSession } from '../core/request-session.js';
 import type { SessionManager } from '../core/session-manager.js';
 import type { CookieTransport } from './cookie-transport.js';
 import type { ReplacementResponse, ResponseGate } from './held-response.js';
-import { addVaryCookie, setPrivateIfUnset } from './response-headers.js';
+import { addVaryCookie, setPrivateIfUnset, type HeaderTarget } from './response-headers.js';
 
 /** Lets a response begin once its session is committed, and puts the session's headers on it. */
 export class SessionGate implements ResponseGate {
@@ -40,18 +39,19 @@ export class SessionGate implements ResponseGate {
     return fault instanceof Promise ? fault.then(replacementFor) : replacementFor(fault);
   }
 
-  setHeaders(response: ServerResponse): void {
+  get isIdle(): boolean {
+    return this.#session?.isUnchanged ?? false;
+  }
+
+  setHeaders(target: HeaderTarget, status: number): void {
     const session = this.#session;
     if (!session) return;
-    this.#transport.write(response, session.cookie);
-    if (session.hasEndedLegacy) this.#transport.expireLegacy(response);
-    const { retryAfter } = (session.failure ?? session.rejected)?.session ?? {};
-    if (response.statusCode === 503 && retryAfter !== undefined && !response.hasHeader('retry-after')) {
-      response.setHeader('retry-after', retryAfter);
-    }
+    this.#transport.write(target, session.cookie);
+    if (session.hasEndedLegacy) this.#transport.expireLegacy(target);
+    if (status === 503) setRetryAfter(target, session.failure ?? session.rejected);
     if (!session.isLookedAt) return;
-    addVaryCookie(response);
-    setPrivateIfUnset(response);
+    addVaryCookie(target);
+    setPrivateIfUnset(target);
   }
 
   report(error: unknown): void {
@@ -70,6 +70,12 @@ export class SessionGate implements ResponseGate {
 }
 
 function doNothing(): void {}
+
+function setRetryAfter(target: HeaderTarget, fault: SessionFault | undefined): void {
+  const retryAfter = fault?.session.retryAfter;
+  if (retryAfter === undefined || target.getHeader('retry-after') !== undefined) return;
+  target.setHeader('retry-after', retryAfter);
+}
 
 function replacementFor(fault: SessionFault | undefined): ReplacementResponse | undefined {
   return fault && answerTo(fault.session);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { describeError } from '../core/errors.js';
 import type { RequestSession } from '../core/request-session.js';
@@ -6,7 +6,7 @@ import { SessionManager } from '../core/session-manager.js';
 import type { SessionContext } from '../core/session-context.js';
 import type { ResolvedCookieOptions } from '../core/options.js';
 import { CookieTransport } from '../http/cookie-transport.js';
-import { prepareResponse } from '../http/held-methods.js';
+import { prepareResponses, setHold } from '../http/held-methods.js';
 import { holdResponse } from '../http/held-response.js';
 import { SessionGate } from '../http/session-gate.js';
 import { SessionViews, type SessionView, type ViewStyle } from '../http/session-view.js';
@@ -28,13 +28,26 @@ interface Gated extends IncomingMessage {
   [GATE]?: SessionGate | undefined;
 }
 
+/** As much of an Express application as its responses need. */
+interface ExpressInstance {
+  readonly response?: object;
+}
+
 /**
- * Makes room for what the session puts on a request and its response, before anybody else has touched them. Express changes
- * the prototypes of both next, and from then on each new property costs a hidden class of its own.
+ * Makes room on each request and its response for what the session puts there, before Express has touched them: it changes the
+ * prototypes of both, and from then on each new property costs a hidden class of its own. The methods that hold a response
+ * are the application's, for all its responses.
+ *
+ * @param server none where the application has no server of its own, as in a function of a cloud; that works too
  */
-export function prepareRequest(request: IncomingMessage, response: ServerResponse): void {
+export function prepareExpress({ response }: ExpressInstance, server: Server | undefined): void {
+  if (response) prepareResponses(response);
+  server?.prependListener('request', makeRoom);
+}
+
+function makeRoom(request: IncomingMessage, response: ServerResponse): void {
   (request as Gated)[GATE] = undefined;
-  prepareResponse(response);
+  setHold(response, undefined);
 }
 
 /** What a preflight has for a session: an empty one that cannot be changed. */
@@ -47,7 +60,8 @@ export function requestOf(context: ExecutionContext): IncomingMessage {
 
 /** Node's own request behind one of Express or Fastify. */
 export function rawRequestOf(request: IncomingMessage & Wrapped<IncomingMessage>): IncomingMessage {
-  return request.raw ?? request;
+  // Where room was made, it is Node's. To look for what a request of Express does not have takes V8 long.
+  return Object.hasOwn(request, GATE) ? request : (request.raw ?? request);
 }
 
 /** The session of a request in which a guard has opened it. */
@@ -78,8 +92,10 @@ export class RequestSessions {
 
   /** The session of the request: whoever asks first opens it. Synchronous where no database has to be asked. */
   open(context: ExecutionContext): RequestSession | Promise<RequestSession> {
+    const request = requestOf(context);
     const response = context.getArgByIndex<ServerResponse & Wrapped<ServerResponse>>(1);
-    return this.#open(rawRequestOf(requestOf(context)), response.raw ?? response);
+    const rawRequest = rawRequestOf(request);
+    return this.#open(rawRequest, rawRequest === request ? response : (response.raw ?? response));
   }
 
   /** The same in front of all guards, with Node's own request and response, and what they inherit from Express. */

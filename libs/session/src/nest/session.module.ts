@@ -23,7 +23,7 @@ import { Session as SessionEntity } from '../storage/entities/postgres-session.e
 import { CurrentSession, enterRequest, enterRequests } from './current-session.js';
 import { LegacyStore } from './legacy-sessions.js';
 import { registerApplication } from './open-session.js';
-import { prepareRequest, RequestSessions } from './request-sessions.js';
+import { prepareExpress, RequestSessions } from './request-sessions.js';
 import { loadSchemaCheck } from './schema-check.js';
 import { SessionCleanupService } from './session-cleanup.service.js';
 import { SessionHealthIndicator } from './session-health.indicator.js';
@@ -84,7 +84,9 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     // An application context without HTTP, such as a command, has no adapter to stand in front of.
     if (!httpAdapter?.getInstance()) return;
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
-    if (httpAdapter.getType() === 'express') prepareRequests(httpAdapter.getHttpServer() as Server | undefined);
+    if (httpAdapter.getType() === 'express') {
+      prepareExpress(httpAdapter.getInstance(), httpAdapter.getHttpServer() as Server | undefined);
+    }
     if (this.options.currentSession) enterRequests(httpAdapter);
     this.openInFront();
   }
@@ -113,11 +115,6 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     await this.store.close?.();
     await this.legacy.close();
   }
-}
-
-/** Where the application has no server of its own, as in a function of a cloud, it works without. */
-function prepareRequests(server: Server | undefined): void {
-  server?.prependListener('request', prepareRequest);
 }
 
 function assemble(

@@ -70,8 +70,8 @@ export class BatchQueue<M, R> {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#waiting.length === 0 || this.#underWay >= this.#batching.atOnce) return;
-    if (this.#isFull) return this.#wakeUp();
+    if (this.#isScheduled || this.#waiting.length === 0 || this.#isFull) return;
+    if (this.#isAhead) return this.#wakeUp();
     this.#isScheduled = true;
     // A microtask would end before the next socket is read: requests that arrived together would not meet.
     setImmediate(() => {
@@ -91,11 +91,16 @@ export class BatchQueue<M, R> {
   }
 
   get #isFull(): boolean {
-    return this.#underWay >= this.#batching.atOnce || (this.#underWay > 0 && performance.now() < this.#nextAt);
+    return this.#underWay >= this.#batching.atOnce;
+  }
+
+  /** The statement that was sent last still has its head start. */
+  get #isAhead(): boolean {
+    return this.#underWay > 0 && performance.now() < this.#nextAt;
   }
 
   #sendWaiting(): void {
-    while (!this.#isFull) {
+    while (!this.#isFull && !this.#isAhead) {
       const batch = this.#take();
       if (batch.length === 0) return;
       if (batch.length === 1 && this.#batching.leavesLone) batch[0]!.resolve(undefined);

@@ -184,7 +184,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
     );
   };
   const moved = ({ lifetime }: Delta, touchAfter: number, p: Parameters) =>
-    lifetime ? begun(lifetime, p) : touchedWhenDue(touchAfter, p);
+    `, ${lifetime ? begun(lifetime, p) : touchedWhenDue(touchAfter, p)}`;
 
   const merged = (data: string, { set, unset }: Delta, p: Parameters) => {
     const paths = unset.map((key) => path(key, p));
@@ -259,7 +259,7 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
     update(ref, delta, touchAfter, mark) {
       const p = new Parameters();
       const statement = p.statement(
-        `UPDATE ${name} SET ${c.data} = ${flavour.document(merged(c.data, delta, p))}, ${written(mark, p)}, ` +
+        `UPDATE ${name} SET ${c.data} = ${flavour.document(merged(c.data, delta, p))}, ${written(mark, p)}` +
           `${moved(delta, touchAfter, p)} WHERE ${isOurs(ref, p)} AND ${isObject}`,
       );
       return expiryOf(statement);
@@ -280,8 +280,8 @@ function mysqlOperations({ name, columns: c }: SessionTable, flavour: MysqlFlavo
       const statement = p.statement(
         `UPDATE ${name} SET ${isUnsent ? '' : `${c.previousTokenHash} = ${c.tokenHash}, `}` +
           `${c.previousTokenUntil} = ${NOW} + ${PREVIOUS_TOKEN_MILLISECONDS}, ${c.tokenHash} = ${p.bytes(tokenHash)}, ` +
-          `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}, ` +
-          `${login ? `${c.userId} = ${orNull(login.userId, p)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
+          `${c.data} = ${flavour.document(merged(data, delta, p))}, ${written(mark, p)}` +
+          `${login ? `, ${c.userId} = ${orNull(login.userId, p)}, ${begun(login, p)}` : moved(delta, touchAfter, p)} ` +
           `WHERE ${isOurs(ref, p)} AND ${isObject}`,
       );
       return expiryOf(statement);
