@@ -14,6 +14,7 @@ import { MOVED_KEY, type CookieInstruction, type Origin, type SessionContext } f
 import { OperationQueue, type Turn, type Work } from './operation-queue.js';
 import { SessionRow, type AtomicAnswer, type RowLifetime } from './session-row.js';
 import { parseValue, SessionLimitError, SessionValues } from './session-values.js';
+import type { ShortValues } from './short-values.js';
 import type { LoginOptions, SaveOptions, Session, TransactionManager } from './session.js';
 import type { AtomicOperation, Delta, JsonByKey } from './store.js';
 
@@ -60,7 +61,8 @@ export class RequestSession implements Session {
     this.#row = new SessionRow(context, origin);
     this.#failure = origin.status === 'failed' ? origin.failure : undefined;
     this.#wasNew = origin.status !== 'live';
-    this.#values = this.#valuesOf(origin.status === 'live' ? origin.session.data : undefined);
+    const stored = origin.status === 'live' ? origin.session : undefined;
+    this.#values = this.#valuesOf(stored?.data, stored?.shortValues);
   }
 
   get isNew(): boolean {
@@ -491,10 +493,10 @@ export class RequestSession implements Session {
     return { values, delta, before: values.accept(delta) };
   }
 
-  #valuesOf(text: string | undefined): SessionValues {
+  #valuesOf(text: string | undefined, shortValues?: ShortValues): SessionValues {
     const { options, schema, emit } = this.#context;
     const onTooDeep = () => emit({ type: 'unreadable', id: this.#row.id });
-    if (!schema) return new SessionValues(text, options, onTooDeep);
+    if (!schema) return new SessionValues(text, options, onTooDeep, undefined, shortValues);
     return new SessionValues(text, options, onTooDeep, (key, value) => {
       const constraints = isReserved(key) ? [] : schema(key, value);
       if (constraints.length > 0) emit({ type: 'invalid-key', id: this.#row.id, key, constraints });

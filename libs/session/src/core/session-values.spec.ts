@@ -1,11 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { JsonProfileError } from './json-profile.js';
 import { parseValue, SessionLimitError, SessionValues, type KeyFilter } from './session-values.js';
+import { ShortValues } from './short-values.js';
 
 const LIMITS = { maxBytes: 200, maxDepth: 4, maxKeys: 4 };
-
-const valuesOf = (data?: object, isVisible?: KeyFilter) =>
-  new SessionValues(data && JSON.stringify(data), LIMITS, () => {}, isVisible);
 
 /** A delta without its null prototype. */
 const deltaOf = (values: SessionValues, only?: readonly string[]) => {
@@ -13,7 +11,16 @@ const deltaOf = (values: SessionValues, only?: readonly string[]) => {
   return delta && { set: { ...delta.set }, unset: delta.unset };
 };
 
-describe('SessionValues', () => {
+describe.each([
+  ['of one request', () => undefined],
+  ['of which requests share the short ones', (text: string) => new ShortValues(text)],
+])('SessionValues %s', (_, shortValuesOf) => {
+  const valuesOf = (data?: object, isVisible?: KeyFilter) => {
+    const text = data && JSON.stringify(data);
+    const shortValues = text === undefined || isVisible ? undefined : shortValuesOf(text);
+    return new SessionValues(text, LIMITS, () => {}, isVisible, shortValues);
+  };
+
   it('reads what the row has', () => {
     const values = valuesOf({ a: 1, b: null });
     expect([values.get('a'), values.get('b'), values.get('c')]).toEqual([1, null, undefined]);
@@ -25,7 +32,13 @@ describe('SessionValues', () => {
     const told: string[] = [];
     const depth = 100_000;
     const text = `{"deep":${'['.repeat(depth)}${']'.repeat(depth)},"a":1}`;
-    const values = new SessionValues(text, { ...LIMITS, maxBytes: 1_000_000 }, (key) => told.push(key));
+    const values = new SessionValues(
+      text,
+      { ...LIMITS, maxBytes: 1_000_000 },
+      (key) => told.push(key),
+      undefined,
+      shortValuesOf(text),
+    );
     expect([values.get('deep'), values.get('deep'), values.get('a')]).toEqual([undefined, undefined, 1]);
     expect(told).toEqual(['deep']);
     expect(deltaOf(values)).toBeUndefined();
@@ -257,4 +270,17 @@ describe('parseValue', () => {
     const parsed = parseValue('{"__proto__":{"isAdmin":true},"a":{"__proto__":{}}}') as { a: object };
     expect([Object.keys(parsed), Object.keys(parsed.a)]).toEqual([['a'], []]);
   });
+});
+
+it('[short values] values that requests share are no way from one to another', () => {
+  const text = JSON.stringify({ word: 'one', list: [1], long: 'x'.repeat(100) });
+  const shortValues = new ShortValues(text);
+  const [one, other] = [1, 2].map(() => new SessionValues(text, LIMITS, () => {}, undefined, shortValues));
+  (one!.get('list') as number[]).push(2);
+  one!.set('word', 'two');
+  one!.delete('long');
+  expect(['word', 'list', 'long'].map((key) => one!.get(key))).toEqual(['two', [1, 2], undefined]);
+  expect(['word', 'list', 'long'].map((key) => other!.get(key))).toEqual(['one', [1], 'x'.repeat(100)]);
+  expect(deltaOf(one!)).toEqual({ set: { word: '"two"', list: '[1,2]' }, unset: ['long'] });
+  expect(deltaOf(other!)).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 import { parseData, propertyPath, serialize } from './json-profile.js';
+import { OWN_VALUE, type ShortValues } from './short-values.js';
 import type { Delta } from './store.js';
 
 /** What a value may be at most. */
@@ -51,14 +52,25 @@ export class SessionValues {
   readonly #isVisible: KeyFilter | undefined;
 
   readonly #onTooDeep: (key: string) => void;
+  readonly #shortValues: ShortValues | undefined;
 
-  /** @param onTooDeep is told of a value that cannot be handed out, as no JSON can be made of it again. */
-  constructor(text: string | undefined, limits: ValueLimits, onTooDeep: (key: string) => void, isVisible?: KeyFilter) {
+  /**
+   * @param onTooDeep is told of a value that cannot be handed out, as no JSON can be made of it again.
+   * @param shortValues of this text, where requests share them and none is hidden.
+   */
+  constructor(
+    text: string | undefined,
+    limits: ValueLimits,
+    onTooDeep: (key: string) => void,
+    isVisible?: KeyFilter,
+    shortValues?: ShortValues,
+  ) {
     this.#text = text;
     this.#bytes = text === undefined ? 2 : Buffer.byteLength(text);
     this.#limits = limits;
     this.#onTooDeep = onTooDeep;
     this.#isVisible = isVisible;
+    this.#shortValues = shortValues;
   }
 
   /** An object was handed out, or a key written: there may be a delta. */
@@ -67,6 +79,8 @@ export class SessionValues {
   }
 
   get(key: string): unknown {
+    const shared = this.#text === undefined || !this.#shortValues ? OWN_VALUE : this.#shortValues.get(key);
+    if (shared !== OWN_VALUE) return shared;
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
     if (this.#tracked?.stored.get(key) !== TOO_DEEP) return value;

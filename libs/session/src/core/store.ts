@@ -1,4 +1,5 @@
 import type { SessionLifetime } from './options.js';
+import type { ShortValues } from './short-values.js';
 
 /** JSON text of session values by top-level key. */
 export type JsonByKey = Readonly<Record<string, string>>;
@@ -10,6 +11,8 @@ export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'pe
   readonly userId: string | undefined;
   /** Valid JSON text of an object. Parsed by who needs it, so that shared loads share no objects. */
   readonly data: string;
+  /** Of a session that several requests are given: what they need not parse each for itself. Default: nothing. */
+  readonly shortValues?: ShortValues;
   /** Since the epoch: the earlier of idle and absolute expiry. */
   readonly expiresAt: number;
   /** Left until `expiresAt` when the statement ran. */

@@ -17,11 +17,16 @@ const SAME_SITE = { lax: 'Lax', strict: 'Strict', none: 'None' } as const;
 export function readCookieValues(header: string | undefined, name: string): string[] {
   // Adapters that imitate a request have been seen to give an array.
   if (typeof header !== 'string') return [];
-  const prefix = `${name}=`;
   const values: string[] = [];
-  for (const pair of header.split(';')) {
-    const trimmed = trimBlanks(pair);
-    if (trimmed.startsWith(prefix)) values.push(trimmed.slice(prefix.length));
+  for (let start = 0; start < header.length;) {
+    const semicolon = header.indexOf(';', start);
+    const end = semicolon === -1 ? header.length : semicolon;
+    while (start < end && isBlank(header.charCodeAt(start))) start++;
+    const valueAt = start + name.length + 1;
+    if (valueAt <= end && header.startsWith(name, start) && header[valueAt - 1] === '=') {
+      values.push(trimEnd(header.slice(valueAt, end)));
+    }
+    start = end + 1;
   }
   return values.length < 2 ? values : [...new Set(values)];
 }
@@ -69,13 +74,17 @@ function wholeMaxAge(seconds: number): number {
   return Math.min(Math.max(Math.ceil(seconds), 0), MAX_AGE_LIMIT);
 }
 
-/** Without a regular expression: those for the end of a text are quadratic in the blanks inside it. */
 function trimBlanks(text: string): string {
   let start = 0;
+  while (start < text.length && isBlank(text.charCodeAt(start))) start++;
+  return trimEnd(text.slice(start));
+}
+
+/** Without a regular expression: those for the end of a text are quadratic in the blanks inside it. */
+function trimEnd(text: string): string {
   let end = text.length;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
+  while (end > 0 && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 function isBlank(code: number): boolean {

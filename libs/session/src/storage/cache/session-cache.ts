@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { ShortValues } from '../../core/short-values.js';
 import type { StoredSession } from '../../core/store.js';
 
 export interface CacheLimits {
@@ -11,7 +12,7 @@ export interface CacheLimits {
 }
 
 /** Bytes of an entry beside the text of its data, about. */
-const ENTRY_BYTES = 512;
+const ENTRY_BYTES = 1024;
 
 /** A load that is under way. */
 export interface Load {
@@ -26,7 +27,7 @@ export interface Load {
  * kilobytes around it that it was cut from.
  */
 export interface Kept {
-  readonly session: Omit<StoredSession, 'tokenHash'>;
+  readonly session: Omit<StoredSession, 'tokenHash'> & { readonly shortValues: ShortValues };
   readonly sentAt: number;
 }
 
@@ -86,7 +87,7 @@ export class SessionCache {
     this.#forgetEvictions();
     if (!session || evictedAt > load.sequence) return undefined;
     const { tokenHash: _, ...rest } = session;
-    const kept = { session: rest, sentAt: load.sentAt };
+    const kept = { session: { ...rest, shortValues: new ShortValues(rest.data) }, sentAt: load.sentAt };
     this.#keep(key, { ...kept, until: load.sentAt + Math.min(this.#maxAge, session.remaining) });
     return kept;
   }
@@ -133,7 +134,7 @@ export class SessionCache {
   }
 }
 
-/** @returns a new object: requests share none. What it has left counts from the sending, so it never lives too long. */
+/** @returns a new object: requests share none that they could change. What it has left counts from the sending, so it never lives too long. */
 export function aged({ session, sentAt }: Kept, tokenHash: Buffer, now: number): StoredSession {
   const age = now - sentAt;
   return {
@@ -141,6 +142,7 @@ export function aged({ session, sentAt }: Kept, tokenHash: Buffer, now: number):
     tokenHash,
     userId: session.userId,
     data: session.data,
+    shortValues: session.shortValues,
     idleTimeout: session.idleTimeout,
     persistent: session.persistent,
     expiresAt: session.expiresAt,
