@@ -25,6 +25,8 @@ export interface TestAppOptions {
   readonly typeorm?: Partial<TypeOrmModuleOptions>;
   /** Connections of the application's pool, on PostgreSQL. */
   readonly poolSize?: number;
+  /** Of the platform. Default: one without options. */
+  readonly adapter?: ExpressAdapter | FastifyAdapter;
   /** Runs before the application listens: middleware, plugins, global pipes. */
   readonly prepare?: (app: INestApplication) => unknown;
 }
@@ -59,7 +61,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
     controllers,
     providers,
   };
-  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const adapter = options.adapter ?? (platform === 'express' ? new ExpressAdapter() : new FastifyAdapter());
   const app = await NestFactory.create<INestApplication>(module, adapter, { logger: false, abortOnError: false });
   try {
     await options.prepare?.(app);
