@@ -48,6 +48,11 @@ export function prepareResponses(prototype: object): void {
   Object.defineProperty(prototype, 'writableEnded', WRITABLE_ENDED);
 }
 
+/** Makes room for the hold of a response of which the prepared application is the outermost: it stays with its prototype. */
+export function makeRoomForHold(response: ServerResponse): void {
+  setHold(response, undefined);
+}
+
 /** One after the other, which is much quicker than `Object.assign`. With the old name of `writeHead`, which would go past us. */
 export function putMethods(response: ServerResponse, { write, end, writeHead, flushHeaders, emit }: HeldMethods): void {
   response.write = write;
@@ -72,10 +77,12 @@ const WRITABLE_ENDED: PropertyDescriptor = {
 };
 
 /**
- * Whether a response has the prepared methods, and nobody has put methods of his own over those that begin it or go on with it.
- * Each property that is asked for costs: of the others, who has put his own calls ours in the end.
+ * Whether a response has the prepared methods for good, and nobody has put methods of his own over those that begin it or go on
+ * with it. Each property that is asked for costs: of the others, who has put his own calls ours in the end.
  */
 export function isPrepared(response: ServerResponse): boolean {
+  // Without room the application is mounted in another, to which the response may go back with another prototype.
+  if (!Object.hasOwn(response, HOLD)) return false;
   const { write, end, writeHead } = PREPARED;
   return response.end === end && response.write === write && response.writeHead === writeHead;
 }

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { createServer, request, ServerResponse, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, IncomingMessage, request, ServerResponse, type Server } from 'node:http';
+import { Socket, type AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { prepareResponses } from './held-methods.js';
+import { makeRoomForHold, prepareResponses } from './held-methods.js';
 import { holdResponse, type ReplacementResponse, type ResponseGate } from './held-response.js';
 import type { HeaderTarget } from './response-headers.js';
 
@@ -58,16 +58,35 @@ function preparedPrototype(parent: object): object {
 const PREPARED = preparedPrototype(ServerResponse.prototype);
 const MOUNTED = preparedPrototype(Object.create(PREPARED) as object);
 
+it('[mounted] a response stays held that goes back to the application around ours', async () => {
+  const gate = new TestGate();
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  Object.setPrototypeOf(response, MOUNTED);
+  holdResponse(response, gate);
+  Object.setPrototypeOf(response, ServerResponse.prototype);
+  response.end('body');
+  expect({ statuses: gate.statuses, writableEnded: response.writableEnded }).toEqual({
+    statuses: [200],
+    writableEnded: true,
+  });
+  expect(response.writableFinished).toBe(false);
+  gate.open();
+  await turn();
+  expect(response.getHeader('x-ours')).toBe('yes');
+});
+
 describe.each([
-  ['as it comes', undefined],
-  ['of an application that is prepared', PREPARED],
-  ['of one that is mounted in another', MOUNTED],
-])('holdResponse of a response %s', (_state, prototype) => {
+  ['as it comes', undefined, false],
+  ['of an application that is prepared', PREPARED, true],
+  ['of one that is mounted in it', MOUNTED, true],
+  ['of one that is mounted in a stranger', MOUNTED, false],
+])('holdResponse of a response %s', (_state, prototype, hasRoom) => {
   let server: Server;
   let handler: (response: ServerResponse) => void;
 
   beforeAll(async () => {
     server = createServer((_, response) => {
+      if (hasRoom) makeRoomForHold(response);
       if (prototype) Object.setPrototypeOf(response, prototype);
       handler(response);
     });

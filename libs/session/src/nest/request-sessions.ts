@@ -6,7 +6,7 @@ import { SessionManager } from '../core/session-manager.js';
 import type { SessionContext } from '../core/session-context.js';
 import type { ResolvedCookieOptions } from '../core/options.js';
 import { CookieTransport } from '../http/cookie-transport.js';
-import { prepareResponses, setHold } from '../http/held-methods.js';
+import { makeRoomForHold, prepareResponses } from '../http/held-methods.js';
 import { holdResponse } from '../http/held-response.js';
 import { SessionGate } from '../http/session-gate.js';
 import { SessionViews, type SessionView, type ViewStyle } from '../http/session-view.js';
@@ -47,7 +47,7 @@ export function prepareExpress({ response }: ExpressInstance, server: Server | u
 
 function makeRoom(request: IncomingMessage, response: ServerResponse): void {
   (request as Gated)[GATE] = undefined;
-  setHold(response, undefined);
+  makeRoomForHold(response);
 }
 
 /** What a preflight has for a session: an empty one that cannot be changed. */
