@@ -11,7 +11,7 @@ export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'pe
   readonly userId: string | undefined;
   /** Valid JSON text of an object. Parsed by who needs it, so that shared loads share no objects. */
   readonly data: string;
-  /** Of a session that several requests are given: what they need not parse each for itself. Default: nothing. */
+  /** What requests that are given the same session need not parse each for itself. The cache sets it; a store leaves it out. */
   readonly shortValues?: ShortValues;
   /** Since the epoch: the earlier of idle and absolute expiry. */
   readonly expiresAt: number;

@@ -63,10 +63,9 @@ export function putMethods(response: ServerResponse, { write, end, writeHead, fl
   response.emit = emit;
 }
 
-/** Lets a response tell of an `end` that is held. */
+/** Lets a response tell of an `end` that is held, as prepared ones do anyway. */
 export function tellOfEnd(response: ServerResponse): void {
-  const isTold = (response as Holdable)[IS_PREPARED] ?? Object.hasOwn(response, 'writableEnded');
-  if (!isTold) Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
+  if (!Object.hasOwn(response, 'writableEnded')) Object.defineProperty(response, 'writableEnded', WRITABLE_ENDED);
 }
 
 const WRITABLE_ENDED: PropertyDescriptor = {

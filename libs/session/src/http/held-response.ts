@@ -180,7 +180,7 @@ class ResponseHold implements Hold {
     checkChunk(method, args);
     if (method === 'end') {
       this.hasEnded = true;
-      tellOfEnd(this.#response);
+      if (this.isOuter) tellOfEnd(this.#response);
     }
     this.#calls.push([method, args]);
     if (method !== 'write') return this.#response;
