@@ -4,7 +4,7 @@ import type { SessionRef } from '../../libs/session/src/core/store.js';
 import { Gate, useLab, type Step } from '../support/lab.js';
 import { RawConnection } from '../support/raw-http.js';
 import { whileLocked } from '../support/row-lock.js';
-import { delta, isShared, NEVER, useBatchLab } from './support/batch-lab.js';
+import { delta, isShared, isSharedInsert, NEVER, newSession, useBatchLab } from './support/batch-lab.js';
 
 describe('loads of one turn', () => {
   const lab = useBatchLab();
@@ -138,7 +138,162 @@ describe('loads of one turn', () => {
     const found = await Promise.allSettled(refs.map(({ tokenHash }) => lab.find(tokenHash)));
     lab.proxy.mode = 'pass';
     for (const one of found) expect(one).toMatchObject({ status: 'rejected', reason: { failure: 'unavailable' } });
+    // Where five statements have failed, nobody asks for a quarter of a second.
+    await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await lab.find(refs[0]!.tokenHash)).toEqual([{ n: 0 }]);
+  });
+});
+
+describe('INSERTs of one turn', () => {
+  const lab = useBatchLab();
+  const statuses = (outcomes: PromiseSettledResult<unknown>[]) => outcomes.map(({ status }) => status);
+
+  it('[batch] share one, and each session is as it was asked for', async () => {
+    const odd = { 'q"\\\u2028,{}': JSON.stringify(['ü', null]), empty: '""' };
+    const sessions = [
+      newSession({ userId: 'ann', data: odd }),
+      newSession({ userId: 'NULL', idleTimeout: 60_000, persistent: false }),
+      newSession({ absoluteTimeout: 600_000, data: { n: '3' } }),
+      ...Array.from({ length: 37 }, () => newSession()),
+    ];
+    const kinds = await lab.kindsOf(async () => {
+      const outcomes = await Promise.all(sessions.map((session) => lab.store.create(session)));
+      const inMinutes = (n: number) => ({ status: 'applied', expiresAt: expect.closeTo(Date.now() + n * 60_000, -4) });
+      expect(outcomes).toEqual([60, 1, 10, ...Array.from({ length: 37 }, () => 60)].map(inMinutes));
+    });
+    expect(kinds).toEqual(['inserts']);
+    const found = await lab.store.find(sessions.map(({ tokenHash }) => tokenHash));
+    const byId = new Map(found.map((one) => (one.status === 'live' ? [one.session.id, one.session] : [])) as never);
+    for (const { id, tokenHash, userId, idleTimeout, absoluteTimeout, persistent, data } of sessions) {
+      expect(byId.get(id)).toMatchObject({
+        tokenHash,
+        userId,
+        idleTimeout,
+        persistent,
+        sinceTouched: expect.closeTo(0, -4),
+      });
+      const { data: text, absoluteRemaining } = byId.get(id) as unknown as { data: string; absoluteRemaining: number };
+      expect(absoluteRemaining).toBeCloseTo(absoluteTimeout, -4);
+      expect(JSON.parse(text)).toEqual(
+        Object.fromEntries(Object.entries(data).map(([key, json]) => [key, JSON.parse(json)])),
+      );
+    }
+    const rows = await lab.database.query(
+      'SELECT DISTINCT last_write FROM sessions WHERE version = 1 AND created_at = touched_at',
+    );
+    expect(rows).toHaveLength(40);
+  });
+
+  it('[batch] leave one that has no company to a statement of its own', async () => {
+    expect(await lab.kindsOf(() => lab.create())).toEqual(['INSERT']);
+  });
+
+  it('[batch] do not fail with a neighbour whose token is there already, and it is not adopted', async () => {
+    const known = await lab.create({ n: 'known' });
+    const sessions = [newSession(), newSession({ tokenHash: known.tokenHash }), newSession()];
+    const outcomes = await Promise.allSettled(sessions.map((session) => lab.store.create(session)));
+    expect(statuses(outcomes)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(outcomes[1]).toMatchObject({ reason: { failure: 'refused', reason: '23505' } });
+    expect(await lab.find(known.tokenHash)).toEqual([{ n: 'known' }]);
+  });
+
+  it('[batch] of one token are never in one statement, and one of them comes to be', async () => {
+    const { tokenHash } = newSession();
+    const others = [newSession(), newSession()];
+    const twins = [newSession({ tokenHash }), newSession({ tokenHash })];
+    const kinds = await lab.kindsOf(async () => {
+      const outcomes = await Promise.allSettled([...others, ...twins].map((session) => lab.store.create(session)));
+      expect(statuses(outcomes)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
+    });
+    expect(kinds).toEqual(['inserts', 'INSERT']);
+  });
+
+  it('[batch] do not fail with a neighbour whose values the database refuses', async () => {
+    const sessions = [newSession(), newSession({ data: { a: '"\\u0000"' } }), newSession()];
+    const outcomes = await Promise.allSettled(sessions.map((session) => lab.store.create(session)));
+    expect(statuses(outcomes)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(outcomes[1]).toMatchObject({ reason: { failure: 'refused', reason: '22P05' } });
+    expect(await lab.rows()).toHaveLength(2);
+  });
+
+  it('[batch] do not wait for what somebody has locked for one of them', async () => {
+    await lab.database.query('CREATE TABLE users (id varchar PRIMARY KEY)');
+    await lab.database.query("INSERT INTO users VALUES ('ann'), ('bob')");
+    await lab.database.query('ALTER TABLE sessions ADD CONSTRAINT owner FOREIGN KEY (user_id) REFERENCES users (id)');
+    try {
+      let isLocked = true;
+      let late!: Promise<string>;
+      await whileLocked(lab.database, "SELECT id FROM users WHERE id = 'ann' FOR UPDATE", async () => {
+        late = lab.store.create(newSession({ userId: 'ann' })).then(({ status }) => `${status}, locked: ${isLocked}`);
+        const others = [newSession({ userId: 'bob' }), newSession()];
+        const outcomes = await Promise.all(others.map((session) => lab.store.create(session)));
+        expect(outcomes.map(({ status }) => status)).toEqual(['applied', 'applied']);
+        isLocked = false;
+      });
+      expect(await late).toBe('applied, locked: false');
+    } finally {
+      await lab.database.query('ALTER TABLE sessions DROP CONSTRAINT owner');
+      await lab.database.query('DROP TABLE users');
+    }
+  });
+
+  it('[batch] leave the time that statements wait for locks as it is', async () => {
+    const dataSource = lab.dataSources[0]!;
+    await Promise.all(Array.from({ length: 5 }, () => lab.create()));
+    const clients = await Promise.all(Array.from({ length: 10 }, () => dataSource.driver.obtainMasterConnection()));
+    const waits = await Promise.all(clients.map(([client]) => client.query('SHOW lock_timeout')));
+    for (const [, release] of clients) release();
+    expect(new Set(waits.map(({ rows }) => rows[0].lock_timeout))).toEqual(new Set(['0']));
+  });
+
+  it('[batch] go in the order of their hashes, so that no two statements wait for each other', async () => {
+    await lab.database.query('CREATE TABLE noted (place serial, hash bytea)');
+    await lab.database.query(
+      'CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO noted (hash) VALUES (NEW.token_hash); RETURN NEW; END $$',
+    );
+    await lab.database.query('CREATE TRIGGER note BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION note()');
+    try {
+      expect(await lab.kindsOf(() => lab.createMany(20))).toEqual(['inserts']);
+      const rows = await lab.database.query<{ hash: Buffer }>('SELECT hash FROM noted ORDER BY place');
+      expect(rows).toHaveLength(20);
+      expect(rows).toEqual(rows.toSorted((one, other) => one.hash.compare(other.hash)));
+    } finally {
+      await lab.database.query('DROP TRIGGER note ON sessions');
+      await lab.database.query('DROP FUNCTION note');
+      await lab.database.query('DROP TABLE noted');
+    }
+  });
+
+  it('[batch] whose answer is lost are not sent again: the marks tell that they happened', async () => {
+    let dropped = 0;
+    lab.proxy.dropAnswerTo = (sql) => isSharedInsert(sql) && dropped++ === 0;
+    const kinds = await lab.kindsOf(() => lab.createMany(5));
+    expect(kinds.sort()).toEqual(['inserts', 'look', 'look', 'look', 'look', 'look']);
+    expect(await lab.rows()).toHaveLength(5);
+  });
+
+  it('[batch] whose connection is lost before they happened are unknown, and not sent again', async () => {
+    lab.proxy.beforeStatement = (sql) => {
+      if (isSharedInsert(sql)) lab.proxy.mode = 'refuse';
+    };
+    const kinds = await lab.kindsOf(async () => {
+      const outcomes = Promise.allSettled(Array.from({ length: 3 }, () => lab.create()));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      lab.proxy.mode = 'pass';
+      for (const one of await outcomes)
+        expect(one).toMatchObject({ status: 'rejected', reason: { failure: 'unknown' } });
+    });
+    expect(kinds.filter((kind) => kind !== 'look')).toEqual(['inserts']);
+  });
+
+  it('[batch] of a transaction of the application go alone', async () => {
+    const kinds = await lab.kindsOf(() =>
+      lab.dataSources[0]!.transaction(async (manager) => {
+        const { store } = lab.store.join!(manager);
+        for (const session of [newSession(), newSession()]) await store.create(session);
+      }),
+    );
+    expect(kinds).toEqual(['INSERT', 'INSERT']);
   });
 });
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { SessionEntity, type SessionStore } from 'nestjs-typeorm-session';
 import { DataSource } from 'typeorm';
-import type { Delta, SessionRef } from '../../../libs/session/src/core/store.js';
+import type { Delta, NewSession, SessionRef } from '../../../libs/session/src/core/store.js';
 import { createToken, hashToken } from '../../../libs/session/src/core/token.js';
 import { createStore } from '../../../libs/session/src/storage/create-store.js';
 import { createDatabase, migrate, type TestDatabase } from '../../support/database.js';
@@ -29,10 +29,9 @@ export class BatchLab {
   }
 
   async create(data: Record<string, unknown> = {}): Promise<SessionRef> {
-    const ref = { id: randomUUID(), tokenHash: hashToken(createToken()) };
-    const lifetime = { idleTimeout: HOUR, absoluteTimeout: 10 * HOUR, persistent: true };
-    await this.store.create({ ...ref, ...lifetime, userId: undefined, data: delta(data).set });
-    return ref;
+    const session = newSession({ data: delta(data).set });
+    await this.store.create(session);
+    return { id: session.id, tokenHash: session.tokenHash };
   }
 
   /** Sessions whose data tells which is which. */
@@ -53,6 +52,7 @@ export class BatchLab {
   /** The statements since the last reset, by what they do. */
   get kinds(): string[] {
     return this.proxy.sessionStatements.map((sql) => {
+      if (isSharedInsert(sql)) return 'inserts';
       if (isShared(sql)) return sql.includes('"data" =') ? 'updates' : 'touches';
       return sql.includes('IS NOT DISTINCT FROM') ? 'look' : /^\w+/.exec(sql)![0];
     });
@@ -77,6 +77,18 @@ export class BatchLab {
 /** Whether a statement writes to many sessions: it finds the values of each by its place in them. */
 export function isShared(sql: string): boolean {
   return sql.startsWith('UPDATE') && sql.includes('array_position');
+}
+
+/** The same of INSERTs. */
+export function isSharedInsert(sql: string): boolean {
+  return sql.startsWith('INSERT') && sql.includes('array_position');
+}
+
+/** A session to be inserted, with a token of its own. */
+export function newSession(parts: Partial<NewSession> = {}): NewSession {
+  const ref = { id: randomUUID(), tokenHash: hashToken(createToken()) };
+  const lifetime = { idleTimeout: HOUR, absoluteTimeout: 10 * HOUR, persistent: true };
+  return { ...ref, ...lifetime, userId: undefined, data: {}, ...parts };
 }
 
 export function delta(values: Record<string, unknown>, unset: string[] = []): Delta {

@@ -1,8 +1,8 @@
-import type { Delta, Found, SessionRef } from '../core/store.js';
+import type { Found, JsonByKey, SessionRef } from '../core/store.js';
 import { BatchQueue, type Batching } from './batch-queue.js';
 import type { Operation } from './connection.js';
 import { AskedHashes } from './dialects/asked-hashes.js';
-import type { Expiry, FoundRow, RowTouch, RowUpdate, SessionOperations } from './dialects/dialect.js';
+import type { Expiry, FoundRow, RowCreation, RowTouch, RowUpdate, SessionOperations } from './dialects/dialect.js';
 
 /** Calls in a batch at most, and bytes of the data that they write. */
 const MAX_MEMBERS = 64;
@@ -25,23 +25,30 @@ const COMMIT = 5;
 export type Send = <R>(operation: Operation<R>, deadline: number) => Promise<R>;
 
 /**
- * Loads, updates and touches that share statements. Each answers `undefined` where a statement of its own has to decide;
+ * Loads, INSERTs, updates and touches that share statements. Each answers `undefined` where a statement of its own has to decide;
  * the failures are those of the connection.
  */
 export class SessionBatches {
   readonly #loads: BatchQueue<readonly Buffer[], Found[]>;
+  readonly #creations: BatchQueue<RowCreation, number> | undefined;
   readonly #updates: BatchQueue<RowUpdate, number> | undefined;
   readonly #touches: BatchQueue<RowTouch, number> | undefined;
 
   constructor(operations: SessionOperations, send: Send) {
-    const { updateMany, touchMany } = operations;
+    const { createMany, updateMany, touchMany } = operations;
     this.#loads = new BatchQueue(loads(operations, send));
-    this.#updates = updateMany && new BatchQueue(writes(updateMany, send, { mayRepeat: false, bytesOf }));
-    this.#touches = touchMany && new BatchQueue(writes(touchMany, send, { mayRepeat: true, bytesOf: () => 0 }));
+    this.#creations = createMany && new BatchQueue(writes(createMany, send, CREATIONS));
+    this.#updates = updateMany && new BatchQueue(writes(updateMany, send, UPDATES));
+    this.#touches = touchMany && new BatchQueue(writes(touchMany, send, TOUCHES));
   }
 
   find(tokenHashes: readonly Buffer[], deadline: number): Promise<Found[] | undefined> {
     return this.#loads.add(tokenHashes, deadline);
+  }
+
+  /** @returns when the session ends; nothing where the database shares no such statements. */
+  create(creation: RowCreation, deadline: number): Promise<Expiry> | undefined {
+    return this.#creations?.add(creation, deadline);
   }
 
   /** @returns when the session ends now; nothing where the database shares no such statements. */
@@ -74,11 +81,30 @@ function loads(operations: SessionOperations, send: Send): Batching<readonly Buf
   };
 }
 
-/** Updates or touches. Each session is in a batch once: of two rows for one target an UPDATE takes either. */
-function writes<M extends { readonly ref: SessionRef }>(
+/** What one kind of writes does otherwise than another. */
+interface Writing<M> extends Required<Pick<Batching<M, number>, 'mayRepeat' | 'keyOf'>> {
+  bytesOf(member: M): number;
+}
+
+/** A token that is there already is refused, and its neighbours with it. */
+const CREATIONS: Writing<RowCreation> = {
+  mayRepeat: false,
+  keyOf: ({ session }) => session.tokenHash.toString('latin1'),
+  bytesOf: ({ session }) => bytesOf(session.data),
+};
+
+const UPDATES: Writing<RowUpdate> = {
+  mayRepeat: false,
+  keyOf: idOf,
+  bytesOf: ({ delta }) => delta.unset.reduce((bytes, key) => bytes + Buffer.byteLength(key), bytesOf(delta.set)),
+};
+
+const TOUCHES: Writing<RowTouch> = { mayRepeat: true, keyOf: idOf, bytesOf: () => 0 };
+
+function writes<M>(
   operationOf: (members: readonly M[]) => Operation<readonly Expiry[]>,
   send: Send,
-  { mayRepeat, bytesOf }: { mayRepeat: boolean; bytesOf: (member: M) => number },
+  { mayRepeat, keyOf, bytesOf }: Writing<M>,
 ): Batching<M, number> {
   return {
     atOnce: WRITES_AT_ONCE,
@@ -86,15 +112,19 @@ function writes<M extends { readonly ref: SessionRef }>(
     mayRepeat,
     leavesLone: true,
     shareOf: (member) => Math.max(1 / MAX_MEMBERS, bytesOf(member) / MAX_BYTES),
-    keyOf: ({ ref }) => ref.id,
+    keyOf,
     send: (members, deadline) => send(operationOf(members), deadline),
   };
 }
 
-function bytesOf({ delta }: { readonly delta: Delta }): number {
+/** Each session is in a batch once: of two rows for one target an UPDATE takes either. */
+function idOf({ ref }: { readonly ref: SessionRef }): string {
+  return ref.id;
+}
+
+function bytesOf(values: JsonByKey): number {
   let bytes = 0;
-  for (const key of Object.keys(delta.set)) bytes += Buffer.byteLength(key) + Buffer.byteLength(delta.set[key]!);
-  for (const key of delta.unset) bytes += Buffer.byteLength(key);
+  for (const key of Object.keys(values)) bytes += Buffer.byteLength(key) + Buffer.byteLength(values[key]!);
   return bytes;
 }
 

@@ -122,7 +122,10 @@ export class TypeOrmSessionStore implements SessionStore {
   async create(session: NewSession): Promise<Applied> {
     const mark = randomUUID();
     const deadline = this.#deadline();
-    const result = await this.#write(this.#operations.create(session, mark), session, mark, deadline);
+    const shared = this.#batches?.create({ session, mark }, deadline);
+    // Made when it is needed, as most that had company need none.
+    const alone: Operation<Expiry> = (connection) => this.#operations.create(session, mark)(connection);
+    const result = await this.#write(alone, session, mark, deadline, shared);
     const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
     if (expiresAt === undefined) throw new SessionStoreError('refused', 'not inserted');
     return { status: 'applied', expiresAt };
@@ -260,9 +263,10 @@ export class TypeOrmSessionStore implements SessionStore {
     ref: SessionRef,
     mark: string,
     deadline: number,
+    shared?: Promise<R | undefined>,
   ): Promise<{ status: 'done'; answer: R } | { status: 'marked'; look: Look }> {
     try {
-      return { status: 'done', answer: await this.#retried(operation, deadline) };
+      return { status: 'done', answer: (shared && (await shared)) ?? (await this.#retried(operation, deadline)) };
     } catch (error) {
       return { status: 'marked', look: await this.#markLeftBy(error, ref, mark, deadline) };
     }

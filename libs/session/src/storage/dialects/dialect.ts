@@ -28,6 +28,12 @@ export interface FoundRow {
   readonly found: Found;
 }
 
+/** A session to be inserted as it travels with others. `mark` becomes the row's `lastWrite`. */
+export interface RowCreation {
+  readonly session: NewSession;
+  readonly mark: string;
+}
+
 /** An update as it travels with others. `mark` becomes the row's `lastWrite`. */
 export interface RowUpdate {
   readonly ref: SessionRef;
@@ -56,6 +62,11 @@ export interface SessionOperations {
   look(id: string, tokenHash: Buffer, key: string | undefined, mark: string | undefined): Operation<Look | undefined>;
   update(ref: SessionRef, delta: Delta, touchAfter: number, mark: string): Operation<Expiry>;
   touch(ref: SessionRef, touchAfter: number): Operation<Expiry>;
+  /**
+   * Many INSERTs in one statement, no token twice, that waits long for no lock. Answers in their order; `undefined` proves
+   * nothing, as of `updateMany`. Default: none, and INSERTs share no statement.
+   */
+  createMany?(creations: readonly RowCreation[]): Operation<readonly Expiry[]>;
   /**
    * Many updates in one statement, no session twice, that waits for no row's lock. Answers in their order; `undefined`
    * proves nothing, but that this statement did not write the row. Default: none, and updates share no statement.

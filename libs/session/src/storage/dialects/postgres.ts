@@ -1,5 +1,5 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
-import type { AtomicOperation, Delta, JsonByKey, LifetimeChange, SessionRef } from '../../core/store.js';
+import type { AtomicOperation, Delta, JsonByKey, LifetimeChange, NewSession, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import { channelOf, PostgresAnnouncements } from '../cache/postgres-announcements.js';
 import type { RawRow, Statement } from '../connection.js';
@@ -91,6 +91,9 @@ export const postgresDialect: SessionDialect = {
   // Room in each page for the next version of a row, which then needs no new entries in the indexes.
   tableSettings: ['ALTER TABLE "sessions" SET (fillfactor = 85)'],
 };
+
+/** Milliseconds that an INSERT for many waits for a lock. */
+const LOCK_MILLISECONDS = 100;
 
 /** Collects parameters in the order in which the SQL mentions them. */
 class Parameters {
@@ -195,6 +198,10 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
     };
   };
 
+  const inserted =
+    `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
+    `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite})`;
+
   /** Told with the commit, and only of rows that were written: RETURNING is evaluated for each of them, and for no other. */
   const announcement = (p: Parameters) =>
     announces ? [`pg_notify(${p.add(channelOf(label), 'text')}, ${c.id}::text)`] : [];
@@ -204,15 +211,49 @@ function postgresOperations({ name, label, columns: c }: SessionTable, announces
       const p = new Parameters();
       const idle = p.milliseconds(Math.min(session.idleTimeout, session.absoluteTimeout));
       const statement = p.statement(
-        `INSERT INTO ${name} (${c.id}, ${c.tokenHash}, ${c.data}, ${c.userId}, ${c.version}, ${c.createdAt}, ` +
-          `${c.touchedAt}, ${c.expiresAt}, ${c.absoluteExpiresAt}, ${c.idleTimeout}, ${c.persistent}, ${c.lastWrite}) ` +
-          `SELECT ${p.add(session.id, 'uuid')}, ${p.add(session.tokenHash, 'bytea')}, ` +
+        `${inserted} SELECT ${p.add(session.id, 'uuid')}, ${p.add(session.tokenHash, 'bytea')}, ` +
           `${p.add(objectText(session.data), 'jsonb')}, ${p.add(session.userId ?? null, 'varchar')}, 1, t, t, ` +
           `t + ${idle}, t + ${p.milliseconds(session.absoluteTimeout)}, ${p.add(session.idleTimeout, 'bigint')}, ` +
           `${p.add(session.persistent, 'boolean')}, ${p.add(mark, 'uuid')} FROM (SELECT clock_timestamp() AS t) AS clock ` +
           `RETURNING ${expiry}`,
       );
       return expiryOf(statement);
+    },
+
+    createMany(creations) {
+      const p = new Parameters();
+      const column = (type: string, valueOf: (session: NewSession) => unknown) =>
+        p.add(
+          creations.map(({ session }) => valueOf(session)),
+          `${type}[]`,
+        );
+      const ids = column('uuid', ({ id }) => id);
+      const columns = [
+        ids,
+        column('bytea', ({ tokenHash }) => tokenHash),
+        column('jsonb', ({ data }) => objectText(data)),
+        column('varchar', ({ userId }) => userId ?? null),
+        column('float8', ({ idleTimeout, absoluteTimeout }) => Math.min(idleTimeout, absoluteTimeout)),
+        column('float8', ({ absoluteTimeout }) => absoluteTimeout),
+        column('bigint', ({ idleTimeout }) => idleTimeout),
+        column('boolean', ({ persistent }) => persistent),
+        p.add(
+          creations.map(({ mark }) => mark),
+          'uuid[]',
+        ),
+      ];
+      // In the order of their hashes, so that no two batches wait for each other's tokens. Who is held up longer than a
+      // moment, as by a foreign key to a user whom somebody has locked, does not hold up the others: all are undone
+      // (55P03), and go one by one.
+      const statement = p.statement(
+        `${inserted} SELECT new_id, hash, json, owner, 1, t, t, t + idle * interval '1 millisecond', ` +
+          `t + absolute * interval '1 millisecond', timeout, outlives, mark ` +
+          `FROM (SELECT clock_timestamp() AS t, set_config('lock_timeout', '${LOCK_MILLISECONDS}', true)) AS clock, ` +
+          `unnest(${columns.join(', ')}) ` +
+          `AS creations (new_id, hash, json, owner, idle, absolute, timeout, outlives, mark) ORDER BY hash ` +
+          `RETURNING array_position(${ids}, ${c.id}) - 1, ${expiry}`,
+      );
+      return expiriesOf(statement, creations.length);
     },
 
     find(asked) {
