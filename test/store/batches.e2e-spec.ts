@@ -151,7 +151,7 @@ describe('INSERTs of one turn', () => {
   it('[batch] share one, and each session is as it was asked for', async () => {
     const odd = { 'q"\\\u2028,{}': JSON.stringify(['ü', null]), empty: '""' };
     const sessions = [
-      newSession({ userId: 'ann', data: odd }),
+      newSession({ userId: ' ann  lee -', data: odd }),
       newSession({ userId: 'NULL', idleTimeout: 60_000, persistent: false }),
       newSession({ absoluteTimeout: 600_000, data: { n: '3' } }),
       ...Array.from({ length: 37 }, () => newSession()),

@@ -6,34 +6,51 @@ import { foundOf } from './rows.js';
 
 const SECOND = 1000;
 
+/** The values in the text of a row that hold no blank. */
+const PLAIN_VALUES = 9;
+
 /**
- * What {@link addFound} and {@link sessionIn} read of a row. The short values come as one text: of each column the application makes
- * a text out of the bytes that have arrived, which costs it more than taking one apart.
+ * What {@link addFound} and {@link sessionIn} read of a row. All but the data come as one text: of each column the application
+ * makes a text out of the bytes that have arrived, which costs it more than taking one apart. The user is the last, as an id of
+ * one may hold blanks, and is left out where there is none.
  */
 export function foundColumns(c: SessionTable['columns']): string {
+  const hex = (hash: string) => `encode(${hash}, 'hex')`;
   const seconds = (time: string) => `date_part('epoch', ${time})`;
   const times = [c.expiresAt, c.absoluteExpiresAt, c.touchedAt, 'clock_timestamp()'].map(seconds);
-  return (
-    `encode(${c.tokenHash}, 'hex'), ${c.data}, ${c.userId}, ` +
-    `concat_ws(' ', ${c.id}, ${c.idleTimeout}, ${c.persistent}, ${times.join(', ')}), ` +
-    `CASE WHEN ${c.previousTokenUntil} > clock_timestamp() THEN encode(${c.previousTokenHash}, 'hex') END`
-  );
+  const previous = `coalesce(CASE WHEN ${c.previousTokenUntil} > clock_timestamp() THEN ${hex(c.previousTokenHash)} END, '${NONE}')`;
+  const values = [hex(c.tokenHash), c.id, c.idleTimeout, c.persistent, ...times, previous, c.userId];
+  return `concat_ws(' ', ${values.join(', ')}), ${c.data}`;
 }
+
+const NONE = '-';
 
 /** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
 export function addFound(found: FoundRow[], asked: AskedHashes, row: RawRow): void {
-  const own = sessionIn(asked, row);
+  const values = valuesOf(row);
+  const own = ownOf(asked, row, values);
   if (own) found.push(own);
-  const previousHash = row[4];
-  if (previousHash == null) return;
-  const replaced = foundOf(asked, [null, previousHash]);
+  const previousHash = values[PLAIN_VALUES - 1];
+  if (previousHash === NONE) return;
+  const replaced = foundOf(asked, [null, previousHash!]);
   if (replaced) found.push(replaced);
 }
 
 /** The session of a row, unless it has expired. */
-export function sessionIn(asked: Hashes, [tokenHash, data, userId, rest]: RawRow): FoundRow | undefined {
-  const [id, idle, persistent, expires, ends, touched, now] = rest!.split(' ') as [string, ...string[]];
-  const row = [id, tokenHash!, data!, userId!, idle!, persistent!, expires!, ends!, touched!, now!];
+export function sessionIn(asked: Hashes, row: RawRow): FoundRow | undefined {
+  return ownOf(asked, row, valuesOf(row));
+}
+
+function valuesOf([text]: RawRow): string[] {
+  return text!.split(' ', PLAIN_VALUES);
+}
+
+function ownOf(asked: Hashes, [text, data]: RawRow, values: readonly string[]): FoundRow | undefined {
+  const [tokenHash, id, idle, persistent, expires, ends, touched, now] = values;
+  let userAt = PLAIN_VALUES;
+  for (const value of values) userAt += value.length;
+  const userId = userAt <= text!.length ? text!.slice(userAt) : null;
+  const row = [id!, tokenHash!, data!, userId, idle!, persistent!, expires!, ends!, touched!, now!];
   const own = foundOf(asked, row, SECOND);
   if (!own) return undefined;
   const { found } = own;

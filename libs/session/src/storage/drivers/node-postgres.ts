@@ -12,22 +12,32 @@ interface PgPool {
 }
 export interface PgClient {
   on(event: 'error', listener: () => void): unknown;
-  query(
-    config: {
-      name: string | undefined;
-      text: string;
-      values: readonly unknown[];
-      rowMode: 'array';
-      types: { getTypeParser(): (value: string) => string };
-    },
-    callback: (error: unknown, result: { rows: RawRow[]; rowCount: number | null }) => void,
-  ): void;
+  query(config: Query, callback: (error: unknown, result: { rows: RawRow[]; rowCount: number | null }) => void): void;
   /** @param destroy true closes the connection instead of keeping it */
   release(destroy?: boolean): void;
 }
 
-/** Every value as the database spells it, whatever parsers the application has set globally. */
-const UNPARSED = { getTypeParser: () => (value: string) => value };
+/** What node-postgres is asked for. It copies the object's own properties one by one: what is the same for all is inherited. */
+class Query {
+  declare readonly rowMode: 'array';
+  /** Every value as the database spells it, whatever parsers the application has set globally. */
+  declare readonly types: { getTypeParser(): (value: string) => string };
+  /** None where it is not prepared. */
+  declare readonly name?: string;
+
+  constructor(
+    readonly text: string,
+    readonly values: readonly unknown[],
+    name: string | undefined,
+  ) {
+    if (name !== undefined) this.name = name;
+  }
+
+  static {
+    const asIs = (value: string) => value;
+    Object.assign(this.prototype, { rowMode: 'array', types: { getTypeParser: () => asIs } });
+  }
+}
 
 /**
  * The application's own node-postgres pool, underneath TypeORM: its logger would print our parameters, and its
@@ -66,14 +76,7 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   /** By a callback: of the promise that node-postgres gives, garbage collection took a tenth of each request's time. */
   query(client: PgClient, { sql, parameters }: Statement): Promise<StatementResult> {
     return new Promise((resolve, reject) => {
-      const config = {
-        name: this.#names?.of(sql),
-        text: sql,
-        values: parameters,
-        rowMode: 'array',
-        types: UNPARSED,
-      } as const;
-      client.query(config, (error, result) => {
+      client.query(new Query(sql, parameters, this.#names?.of(sql)), (error, result) => {
         // Whatever it fails with is described by who asked, and is an Error of node-postgres.
         if (error) reject(error as Error);
         else resolve({ rows: result.rows, affected: result.rowCount ?? 0, insertId: 0 });
