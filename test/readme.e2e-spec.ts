@@ -570,7 +570,9 @@ describe('the documents', () => {
       const stack = platform === 'express' ? 'express-session + ' : '@fastify/session + ';
       const stores = ['connect-pg-simple', 'connect-typeorm', 'connect-redis'].map((store) => stack + store);
       const variants = ['ours', 'ours (prepared)', 'select', ...stores, 'bare'];
-      return ['read', 'write'].map((scenario) => variants.map((variant) => rpsOf(platform, scenario, variant)));
+      return ['read', 'write', 'sign-in'].map((scenario) =>
+        variants.map((variant) => rpsOf(platform, scenario, variant)),
+      );
     });
     expect(tableUnder('Speed').map(([, ...cells]) => cells)).toEqual(figures);
   });

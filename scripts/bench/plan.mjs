@@ -41,12 +41,12 @@ export const stores = ({ does }) => does === 'write' || does === 'sign-in';
 export function planOf({ quick, full, seconds, scenario }) {
   const only = (rows) => rows.filter((each) => scenario === undefined || each.scenario === scenario);
   if (quick) return { rows: only(QUICK), rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
-  // Many short ones: the machine is quicker at one time than at another, and for longer than a slice takes.
+  // Few long slices: a server that has waited for its turn is slow for some tenths of a second, the more so the more it does.
   return {
     rows: only(full ? FULL : DEFAULT),
-    rounds: 7,
-    seconds: seconds ?? 0.8,
-    warmSeconds: 0.2,
-    firstWarmSeconds: 2.5,
+    rounds: 3,
+    seconds: seconds ?? 2,
+    warmSeconds: 0.4,
+    firstWarmSeconds: 1.5,
   };
 }

@@ -9,6 +9,9 @@ const SECOND = 1000;
 /** The values in the text of a row that hold no blank. */
 const PLAIN_VALUES = 9;
 
+/** In the place of a hash. */
+const NONE = '-';
+
 /**
  * What {@link addFound} and {@link sessionIn} read of a row. All but the data come as one text: of each column the application
  * makes a text out of the bytes that have arrived, which costs it more than taking one apart. The user is the last, as an id of
@@ -22,8 +25,6 @@ export function foundColumns(c: SessionTable['columns']): string {
   const values = [hex(c.tokenHash), c.id, c.idleTimeout, c.persistent, ...times, previous, c.userId];
   return `concat_ws(' ', ${values.join(', ')}), ${c.data}`;
 }
-
-const NONE = '-';
 
 /** A row may answer for two of the hashes that were asked for: the one that is its own and the one before. */
 export function addFound(found: FoundRow[], asked: AskedHashes, row: RawRow): void {
