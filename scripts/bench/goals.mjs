@@ -29,9 +29,11 @@ function isOfStatements({ variant, scenario }) {
   return ['ours', 'ours (prepared)'].includes(variant) && ['read', 'write'].includes(scenario);
 }
 
-function sharedAgainst(rows, { platform, scenario, rps }) {
-  const shared = find(rows, { platform, scenario, variant: 'shared' });
-  return shared && shared.rps / rps;
+/** How far statements that are shared get without what a session does besides. */
+function sharedAgainst(rows, theirs, figure) {
+  const { platform, scenario, connections } = theirs;
+  const shared = find(rows, { platform, scenario, connections, variant: 'shared' });
+  return shared && shared[figure] / theirs[figure];
 }
 
 /** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, sharedRatio: number | undefined, cpuRatio: number, met: boolean }[]} */
@@ -45,7 +47,7 @@ export function judge(rows) {
         const [reached, cpuRatio] = [ours.rps / theirs.rps, ours.appMicros / theirs.appMicros];
         const cpuGoal = against === 'bare' ? 1 / ratio : 1;
         const met = reached >= ratio && cpuRatio <= cpuGoal;
-        const sharedRatio = isOfStatements({ variant, scenario }) ? sharedAgainst(rows, theirs) : undefined;
+        const sharedRatio = isOfStatements({ variant, scenario }) ? sharedAgainst(rows, theirs, 'rps') : undefined;
         return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, sharedRatio, cpuRatio, met }];
       }),
   );
@@ -56,7 +58,7 @@ export const LATENCY_GOALS = ['ours', 'ours (prepared)'].flatMap((variant) =>
   ['read', 'write'].map((scenario) => goal(scenario, variant, 'select', 1.1, 1.15)),
 );
 
-/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, met: boolean }[]} */
+/** @returns {{ platform: string, scenario: string, variant: string, against: string, goal: number, ratio: number, sharedRatio: number | undefined, met: boolean }[]} */
 export function judgeLatency(rows) {
   return LATENCY_GOALS.flatMap(({ scenario, variant, against, ...wanted }) =>
     Object.entries(wanted).flatMap(([platform, ratio]) => {
@@ -64,7 +66,11 @@ export function judgeLatency(rows) {
       const [ours, theirs] = [variant, against].map((name) => find(rows, { ...one, variant: name }));
       if (!ours || !theirs) return [];
       const reached = ours.p50 / theirs.p50;
-      return [{ platform, scenario, variant, against, goal: ratio, ratio: reached, met: reached <= ratio }];
+      // It has no names for its statements either, which those that are prepared have.
+      const sharedRatio = variant === 'ours' ? sharedAgainst(rows, theirs, 'p50') : undefined;
+      return [
+        { platform, scenario, variant, against, goal: ratio, ratio: reached, sharedRatio, met: reached <= ratio },
+      ];
     }),
   );
 }

@@ -106,14 +106,15 @@ function goals(rows) {
 function latencyGoals(rows) {
   const judged = judgeLatency(rows);
   if (judged.length === 0) return [];
-  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Median answer', 'Goal', 'Met'];
-  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, met }) => [
+  const head = ['Platform', 'Scenario', 'Variant', 'Against', 'Median answer', 'Goal', '`shared`', 'Met'];
+  const body = judged.map(({ platform, scenario, variant, against, ratio, goal, sharedRatio, met }) => [
     platform,
     scenario,
     variant,
     against,
     `${ratio.toFixed(2)} x`,
     `at most ${goal} x`,
+    sharedRatio === undefined ? '' : `${sharedRatio.toFixed(2)} x`,
     met ? 'yes' : 'no',
   ]);
   return ['### One visitor alone', align([head, ...body], 4)];
