@@ -4,7 +4,7 @@ import type { SessionRef } from '../../libs/session/src/core/store.js';
 import { Gate, useLab, type Step } from '../support/lab.js';
 import { RawConnection } from '../support/raw-http.js';
 import { whileLocked } from '../support/row-lock.js';
-import { delta, isShared, isSharedInsert, NEVER, newSession, useBatchLab } from './support/batch-lab.js';
+import { delta, isShared, NEVER, newSession, useBatchLab } from './support/batch-lab.js';
 
 describe('loads of one turn', () => {
   const lab = useBatchLab();
@@ -266,7 +266,7 @@ describe('INSERTs of one turn', () => {
 
   it('[batch] whose answer is lost are not sent again: the marks tell that they happened', async () => {
     let dropped = 0;
-    lab.proxy.dropAnswerTo = (sql) => isSharedInsert(sql) && dropped++ === 0;
+    lab.proxy.dropAnswerTo = (sql) => isShared(sql, 'INSERT') && dropped++ === 0;
     const kinds = await lab.kindsOf(() => lab.createMany(5));
     expect(kinds.sort()).toEqual(['inserts', 'look', 'look', 'look', 'look', 'look']);
     expect(await lab.rows()).toHaveLength(5);
@@ -274,7 +274,7 @@ describe('INSERTs of one turn', () => {
 
   it('[batch] whose connection is lost before they happened are unknown, and not sent again', async () => {
     lab.proxy.beforeStatement = (sql) => {
-      if (isSharedInsert(sql)) lab.proxy.mode = 'refuse';
+      if (isShared(sql, 'INSERT')) lab.proxy.mode = 'refuse';
     };
     const kinds = await lab.kindsOf(async () => {
       const outcomes = Promise.allSettled(Array.from({ length: 3 }, () => lab.create()));

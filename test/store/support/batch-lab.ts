@@ -52,7 +52,7 @@ export class BatchLab {
   /** The statements since the last reset, by what they do. */
   get kinds(): string[] {
     return this.proxy.sessionStatements.map((sql) => {
-      if (isSharedInsert(sql)) return 'inserts';
+      if (isShared(sql, 'INSERT')) return 'inserts';
       if (isShared(sql)) return sql.includes('"data" =') ? 'updates' : 'touches';
       return sql.includes('IS NOT DISTINCT FROM') ? 'look' : /^\w+/.exec(sql)![0];
     });
@@ -75,13 +75,8 @@ export class BatchLab {
 }
 
 /** Whether a statement writes to many sessions: it finds the values of each by its place in them. */
-export function isShared(sql: string): boolean {
-  return sql.startsWith('UPDATE') && sql.includes('array_position');
-}
-
-/** The same of INSERTs. */
-export function isSharedInsert(sql: string): boolean {
-  return sql.startsWith('INSERT') && sql.includes('array_position');
+export function isShared(sql: string, verb: 'UPDATE' | 'INSERT' = 'UPDATE'): boolean {
+  return sql.startsWith(verb) && sql.includes('array_position');
 }
 
 /** A session to be inserted, with a token of its own. */

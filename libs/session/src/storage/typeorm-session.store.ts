@@ -125,8 +125,7 @@ export class TypeOrmSessionStore implements SessionStore {
     const shared = this.#batches?.create({ session, mark }, deadline);
     // Made when it is needed, as most that had company need none.
     const alone: Operation<Expiry> = (connection) => this.#operations.create(session, mark)(connection);
-    const result = await this.#write(alone, session, mark, deadline, shared);
-    const expiresAt = result.status === 'done' ? result.answer : result.look.expiresAt;
+    const expiresAt = await this.#expiryAfter(alone, session, mark, deadline, shared);
     if (expiresAt === undefined) throw new SessionStoreError('refused', 'not inserted');
     return { status: 'applied', expiresAt };
   }
@@ -237,7 +236,6 @@ export class TypeOrmSessionStore implements SessionStore {
     return this.#read(this.#operations.deleteAny(limit), this.#deadline());
   }
 
-  /** @param shared the answer of a statement that was sent before and may have decided it. */
   async #writeOurs(
     ref: SessionRef,
     operation: Operation<Expiry>,
@@ -245,12 +243,7 @@ export class TypeOrmSessionStore implements SessionStore {
     deadline: number,
     shared?: Promise<Expiry>,
   ): Promise<Applied | Missed> {
-    let expiresAt: Expiry;
-    try {
-      expiresAt = (shared && (await shared)) ?? (await this.#retried(operation, deadline));
-    } catch (error) {
-      ({ expiresAt } = await this.#markLeftBy(error, ref, mark, deadline));
-    }
+    const expiresAt = await this.#expiryAfter(operation, ref, mark, deadline, shared);
     if (expiresAt !== undefined) return { status: 'applied', expiresAt };
     const missed = missedOf(await this.#look(ref, deadline));
     if (missed) return missed;
@@ -258,15 +251,29 @@ export class TypeOrmSessionStore implements SessionStore {
     throw new SessionStoreError('conflict', 'row changed');
   }
 
+  /** @param shared the answer of a statement that was sent before and may have decided it. */
+  async #expiryAfter(
+    operation: Operation<Expiry>,
+    ref: SessionRef,
+    mark: string,
+    deadline: number,
+    shared?: Promise<Expiry>,
+  ): Promise<Expiry> {
+    try {
+      return (shared && (await shared)) ?? (await this.#retried(operation, deadline));
+    } catch (error) {
+      return (await this.#markLeftBy(error, ref, mark, deadline)).expiresAt;
+    }
+  }
+
   async #write<R>(
     operation: Operation<R>,
     ref: SessionRef,
     mark: string,
     deadline: number,
-    shared?: Promise<R | undefined>,
   ): Promise<{ status: 'done'; answer: R } | { status: 'marked'; look: Look }> {
     try {
-      return { status: 'done', answer: (shared && (await shared)) ?? (await this.#retried(operation, deadline)) };
+      return { status: 'done', answer: await this.#retried(operation, deadline) };
     } catch (error) {
       return { status: 'marked', look: await this.#markLeftBy(error, ref, mark, deadline) };
     }
