@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import connectPgSimple from 'connect-pg-simple';
 import session from 'express-session';
 import { SessionEntity, type ExpressSessionStore } from 'nestjs-typeorm-session/express-session';
-import pg from 'pg';
+import type pg from 'pg';
 import type { DataSource } from 'typeorm';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, openPool, type TestDatabase } from '../support/database.js';
 import { openExpressStore, sidOf, startSite, type Site } from './site.js';
 
 const HOUR = 3_600_000;
@@ -21,7 +21,7 @@ describe('Sessions of another store for express-session, copied for ours on expr
 
   beforeAll(async () => {
     database = await createDatabase();
-    pool = new pg.Pool({ connectionString: database.url });
+    pool = openPool(database.url);
     const PgStore = connectPgSimple(session);
     const old = new PgStore({ pool, createTableIfMissing: true, pruneSessionInterval: false });
     before = await startSite(old);

@@ -2,9 +2,8 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import connectPgSimple from 'connect-pg-simple';
 import session, { type Store } from 'express-session';
 import { SessionEntity } from 'nestjs-typeorm-session/express-session';
-import pg from 'pg';
 import type { Client } from '../support/client.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, openPool, type TestDatabase } from '../support/database.js';
 import { openExpressStore, startSite, type Site } from './site.js';
 
 /** Tabs of one visitor, each of which counts up a key of its own. */
@@ -43,7 +42,7 @@ describe('Races of one session under express-session on express', () => {
     });
   const naive = () =>
     nodes(async () => {
-      const pool = new pg.Pool({ connectionString: database.url });
+      const pool = openPool(database.url);
       const PgStore = connectPgSimple(session);
       const store = new PgStore({ pool, createTableIfMissing: true, pruneSessionInterval: false });
       // Its table is made by the first who asks, and two at once collide.

@@ -17,9 +17,7 @@ export async function createDatabase(): Promise<TestDatabase> {
   const url = new URL(adminUrl());
   url.pathname = `/${name}`;
 
-  const pool = new pg.Pool({ connectionString: url.href, max: 4, allowExitOnIdle: true });
-  // An idle connection that a test terminates on the server would otherwise end the process.
-  pool.on('error', () => undefined);
+  const pool = openPool(url.href, { max: 4, allowExitOnIdle: true });
 
   return {
     url: url.href,
@@ -31,6 +29,16 @@ export async function createDatabase(): Promise<TestDatabase> {
       await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     },
   };
+}
+
+/**
+ * A pool of node-postgres that outlives what happens to its idle connections: a test terminates them, and `drop` does
+ * too, since `pool.end()` resolves before the server has heard of it. Without a listener that error ends the process.
+ */
+export function openPool(url: string, options: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ ...options, connectionString: url });
+  pool.on('error', () => undefined);
+  return pool;
 }
 
 /** Runs the library's migration, as a deployment of the application would. */

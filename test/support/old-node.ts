@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import connectPgSimple from 'connect-pg-simple';
 import express from 'express';
 import session from 'express-session';
-import pg from 'pg';
 import { Client } from './client.js';
+import { openPool } from './database.js';
 
 export const OLD_SECRET = 'keyboard cat';
 
@@ -32,8 +32,7 @@ export function oldTable(): Promise<string> {
 }
 
 export async function startOldNode(databaseUrl: string, cookie: session.CookieOptions = {}): Promise<OldNode> {
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
-  pool.on('error', () => undefined);
+  const pool = openPool(databaseUrl, { max: 4 });
   const Store = connectPgSimple(session);
   const store = new Store({ pool, pruneSessionInterval: false });
   const app = express();
