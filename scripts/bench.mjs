@@ -27,6 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as prettier from 'prettier';
 import { contest } from './bench/contest.mjs';
+import { SERVER_FLAGS } from './bench/contestants.mjs';
 import { judge, judgeLatency } from './bench/goals.mjs';
 import { installPeers, peerVersions } from './bench/peers.mjs';
 import { planOf } from './bench/plan.mjs';
@@ -121,6 +122,7 @@ function report() {
     versions: { node: process.versions.node, ...ourVersions(), rivals: peerVersions() },
     databases: Object.fromEntries(Object.entries(databases).map(([name, { configuration }]) => [name, configuration])),
     poolSize: POOL_SIZE,
+    serverFlags: SERVER_FLAGS,
     configurations: Object.fromEntries(variants.map(({ name, quick: _, ...configuration }) => [name, configuration])),
     goals: judge(rows),
     latencyGoals: judgeLatency(rows),

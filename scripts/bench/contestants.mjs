@@ -5,6 +5,13 @@ import { treeMicros } from './cpu.mjs';
 
 const main = new URL('server/main.mjs', import.meta.url);
 
+/**
+ * Those who take turns have pauses as no server under load has. In one of eight seconds V8 gives back memory and compiled
+ * code, and a server of which it has done so before its first request stays slower by a sixth from then on: whoever is
+ * started last. See docs/decisions/019-servers-that-wait-for-their-turn.md.
+ */
+export const SERVER_FLAGS = ['--no-memory-reducer'];
+
 /** Connections and requests that nobody measures. */
 const PREPARE = { connections: 32 };
 
@@ -14,7 +21,8 @@ export class Contestant {
     const name = `${platform}_${variant.name}`.replaceAll(/\W+/g, '_');
     const url = await database?.create(name);
     const profileFile = profile && join(profile, `${name}.cpuprofile`);
-    const server = startChild(`${variant.name} on ${platform}`, main, { platform, variant, url, profileFile });
+    const options = { platform, variant, url, profileFile };
+    const server = startChild(`${variant.name} on ${platform}`, main, options, SERVER_FLAGS);
     const { port } = await server.hello;
     return new Contestant({ platform, variant, database, name, server, port, generator });
   }

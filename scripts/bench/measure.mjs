@@ -62,7 +62,8 @@ export function medians(rounds) {
   return Object.fromEntries(Object.keys(figures).map((name) => [name, median(rounds.map((round) => round[name]))]));
 }
 
-function median(numbers) {
+/** @param {number[]} numbers */
+export function median(numbers) {
   const sorted = numbers.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
   return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;

@@ -41,12 +41,12 @@ export const stores = ({ does }) => does === 'write' || does === 'sign-in';
 export function planOf({ quick, full, seconds, scenario }) {
   const only = (rows) => rows.filter((each) => scenario === undefined || each.scenario === scenario);
   if (quick) return { rows: only(QUICK), rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
-  // Few long slices: a server that has waited for its turn is slow for some tenths of a second, the more so the more it does.
+  // In more than three rounds, as the machine is quicker at one time than at another, and for longer than a slice takes.
   return {
     rows: only(full ? FULL : DEFAULT),
-    rounds: 3,
-    seconds: seconds ?? 2,
-    warmSeconds: 0.4,
+    rounds: 5,
+    seconds: seconds ?? 1,
+    warmSeconds: 0.3,
     firstWarmSeconds: 1.5,
   };
 }

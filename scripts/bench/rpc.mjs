@@ -7,12 +7,14 @@ import { fileURLToPath } from 'node:url';
  * @param {string} name for messages
  * @param {URL} module
  * @param {object} options its first argument
+ * @param {string[]} flags of Node
  * @returns {{ hello: Promise<object>, ask(question: object, deadline?: number): Promise<any>, stop(): Promise<void> }}
  *   `hello` is what it says first of itself
  */
-export function startChild(name, module, options = {}) {
+export function startChild(name, module, options = {}, flags = []) {
   const child = fork(fileURLToPath(module), [JSON.stringify(options)], {
     env: { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: '' },
+    execArgv: flags,
   });
   const ended = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`${name} ended with ${code ?? signal}`);

@@ -12,7 +12,9 @@ const HEAD = [
   'Statements',
   'Right',
 ];
-const SHARED_IS = '`shared`: how far statements that are shared get alone, without what a session does besides.';
+const SHARED_IS =
+  'A ratio is the median of the ratios of each round. `shared`: how far statements that are shared get alone, without what a ' +
+  'session does besides.';
 /** From here on it was perhaps not the server that was the limit. */
 const GENERATOR_BUSY = 0.9;
 

@@ -68,6 +68,18 @@ describe('SessionRow', () => {
     },
   );
 
+  it('[cache] counts what is left, and when it was touched, from when the store says', async () => {
+    const touched = { ...STORED, idleTimeout: 60_000, absoluteRemaining: 60_000, sinceTouched: 500 };
+    const before = performance.now() - 50_000;
+    const [now, then] = [touched, { ...touched, countedAt: before }].map(
+      (session) => rowOf({ status: 'live', session }).row,
+    );
+    expect([now!.isTouchDue, then!.isTouchDue]).toEqual([false, true]);
+    await then!.renew(NO_DELTA);
+    expect(then!.cookie).toMatchObject({ kind: 'issue' });
+    expect((then!.cookie as { maxAge: number }).maxAge).toBeLessThanOrEqual(10);
+  });
+
   it('carries id and token of the row it was opened with in every write', async () => {
     const { row, calls } = rowOf(LIVE);
     const ref = { id: STORED.id, tokenHash: STORED.tokenHash };

@@ -354,15 +354,15 @@ export class SessionRow {
 
   #rowOf(stored: StoredSession): Row {
     const { id, tokenHash, userId, idleTimeout, persistent, expiresAt } = stored;
-    const now = performance.now();
+    const countedAt = stored.countedAt ?? performance.now();
     return {
       id,
       tokenHash,
       userId,
       lifetime: { idleTimeout, persistent },
       expiresAt,
-      absoluteEnd: now + stored.absoluteRemaining,
-      touchedAt: now - stored.sinceTouched,
+      absoluteEnd: countedAt + stored.absoluteRemaining,
+      touchedAt: countedAt - stored.sinceTouched,
     };
   }
 

@@ -18,7 +18,7 @@ const UNKNOWN = '';
 /** Stands for what another program nested so deep that `JSON.stringify` runs out of stack, and for the same reason differs. */
 const TOO_DEEP = ' ';
 
-/** Stands in for the values until somebody looks, or where there are none. Nothing is ever put into it. */
+/** Stands in for values until somebody looks, or where there are none. Nothing is ever put into it. */
 const NO_VALUES: ReadonlyMap<string, unknown> = new Map<string, unknown>();
 
 /** What becomes of the keys of a session in the course of a request. */
@@ -28,7 +28,7 @@ class Tracked {
   /** Keys whose value was set, and not just handed out. */
   readonly written = new Set<string>();
   /** Keys of the row that the filter keeps from the view. */
-  readonly hidden = new Map<string, unknown>();
+  hidden = NO_VALUES as Map<string, unknown>;
 }
 
 /** Says whether a stored key may be seen; it reports the ones that may not. */
@@ -41,13 +41,15 @@ export type KeyFilter = (key: string, value: unknown) => boolean;
  * read or written are compared, so untouched keys cost nothing and a change inside a returned object is noticed.
  */
 export class SessionValues {
-  /** The row's JSON until somebody looks into it. */
-  #text: string | undefined;
+  /** The row's JSON. */
+  readonly #text: string | undefined;
+  /** Nobody has looked into it yet. */
+  #isUnread: boolean;
   #values = NO_VALUES as Map<string, unknown>;
   /** Made when the first object is handed out or the first key written: most requests only read a word or two. */
   #tracked: Tracked | undefined;
-  /** Upper bound of the row's JSON in bytes. */
-  #bytes: number;
+  /** Bytes that this request has added to the row's JSON at most. */
+  #added = 0;
   readonly #limits: ValueLimits;
   readonly #isVisible: KeyFilter | undefined;
 
@@ -66,7 +68,7 @@ export class SessionValues {
     shortValues?: ShortValues,
   ) {
     this.#text = text;
-    this.#bytes = text === undefined ? 2 : Buffer.byteLength(text);
+    this.#isUnread = text !== undefined;
     this.#limits = limits;
     this.#onTooDeep = onTooDeep;
     this.#isVisible = isVisible;
@@ -79,7 +81,7 @@ export class SessionValues {
   }
 
   get(key: string): unknown {
-    const shared = this.#text === undefined || !this.#shortValues ? OWN_VALUE : this.#shortValues.get(key);
+    const shared = this.#isUnread && this.#shortValues ? this.#shortValues.get(key) : OWN_VALUE;
     if (shared !== OWN_VALUE) return shared;
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
@@ -87,7 +89,7 @@ export class SessionValues {
     // Handed out, it could be neither compared nor saved. The row keeps it.
     this.#values.delete(key);
     this.#stored.delete(key);
-    this.#hidden.set(key, value);
+    this.#hide(key, value);
     this.#onTooDeep(key);
     return undefined;
   }
@@ -167,7 +169,7 @@ export class SessionValues {
     for (const [key, json] of Object.entries(delta.set)) {
       before.set(key, this.#stored.get(key));
       this.#stored.set(key, json);
-      this.#bytes += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
+      this.#added += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
     }
     for (const key of delta.unset) {
       before.set(key, this.#stored.get(key));
@@ -194,7 +196,7 @@ export class SessionValues {
   /** The row has this value now. The view follows, unless the request has changed the key meanwhile. */
   absorb(key: string, json: string | undefined): void {
     const isUnchanged = !this.#isChanged(key);
-    this.#bytes += Buffer.byteLength(json ?? '') + Buffer.byteLength(key) + 8;
+    this.#added += Buffer.byteLength(json ?? '') + Buffer.byteLength(key) + 8;
     this.#stored.set(key, json);
     if (!isUnchanged) return;
     // As if it had just been loaded.
@@ -214,6 +216,12 @@ export class SessionValues {
     return (this.#tracked ??= new Tracked()).hidden;
   }
 
+  #hide(key: string, value: unknown): void {
+    const tracked = (this.#tracked ??= new Tracked());
+    if (tracked.hidden === NO_VALUES) tracked.hidden = new Map();
+    tracked.hidden.set(key, value);
+  }
+
   #isChanged(key: string): boolean {
     const values = this.#parsed();
     if (!this.#stored.has(key)) return false;
@@ -229,16 +237,16 @@ export class SessionValues {
   }
 
   #parsed(): Map<string, unknown> {
-    if (this.#text === undefined) return this.#values;
-    const values = parseData(this.#text) ?? new Map<string, unknown>();
-    this.#text = undefined;
+    if (!this.#isUnread) return this.#values;
+    const values = parseData(this.#text!) ?? new Map<string, unknown>();
+    this.#isUnread = false;
     if (!this.#isVisible) return (this.#values = values);
     for (const [key, value] of values) this.#show(key, value);
     return this.#values;
   }
 
   #show(key: string, value: unknown): void {
-    if (this.#isVisible?.(key, value) === false) this.#hidden.set(key, value);
+    if (this.#isVisible?.(key, value) === false) this.#hide(key, value);
     else this.#put(key, value);
   }
 
@@ -258,9 +266,11 @@ export class SessionValues {
   #checkLimits(added: number): void {
     const { maxBytes } = this.#limits;
     this.#checkKeys(this.#values.size + this.#hidden.size);
-    if (this.#bytes + added <= maxBytes) return;
+    // Measured for those alone who write: of most requests nobody asks.
+    const bytes = (this.#text === undefined ? 2 : Buffer.byteLength(this.#text)) + this.#added + added;
+    if (bytes <= maxBytes) return;
     const text = storedText(Object.fromEntries([...this.#values, ...this.#hidden]));
-    const exact = text === TOO_DEEP ? this.#bytes + added : Buffer.byteLength(text);
+    const exact = text === TOO_DEEP ? bytes : Buffer.byteLength(text);
     if (exact <= maxBytes) return;
     throw new SessionLimitError(`${exact} bytes of JSON, and at most ${maxBytes} are allowed (maxBytes)`);
   }

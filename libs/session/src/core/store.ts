@@ -15,6 +15,11 @@ export interface StoredSession extends Pick<SessionLifetime, 'idleTimeout' | 'pe
   readonly shortValues?: ShortValues;
   /** Since the epoch: the earlier of idle and absolute expiry. */
   readonly expiresAt: number;
+  /**
+   * When the durations below were counted, on this process's monotonic clock (`performance.now()`). The cache sets it, so that
+   * one object serves many requests; a store leaves it out: they were counted just now.
+   */
+  readonly countedAt?: number;
   /** Left until `expiresAt` when the statement ran. */
   readonly remaining: number;
   /** Left of the absolute lifetime when the statement ran. */

@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, IncomingMessage, request, ServerResponse, type Server } from 'node:http';
+import {
+  createServer,
+  IncomingMessage,
+  request,
+  ServerResponse,
+  type OutgoingHttpHeaders,
+  type Server,
+} from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
@@ -171,10 +178,17 @@ describe.each([
     ['a status that was set', (r: ServerResponse) => ((r.statusCode = 1000), r.end()), 'ERR_HTTP_INVALID_STATUS_CODE'],
     ['a message with a line break', (r: ServerResponse) => r.writeHead(200, 'a\r\nb'), 'ERR_INVALID_CHAR'],
     ['a header with a line break', (r: ServerResponse) => r.writeHead(200, { a: 'b\r\n' }), 'ERR_INVALID_CHAR'],
+    ['one of several', (r: ServerResponse) => r.writeHead(200, { a: 'b', c: ['d\r\n'] }), 'ERR_INVALID_CHAR'],
+    ['a header of no name', (r: ServerResponse) => r.writeHead(200, { 'a b': 'c' }), 'ERR_INVALID_HTTP_TOKEN'],
+    [
+      'a header of no value',
+      (r: ServerResponse) => r.writeHead(200, { a: undefined }),
+      'ERR_HTTP_INVALID_HEADER_VALUE',
+    ],
     ['a list with a name too many', (r: ServerResponse) => r.writeHead(200, ['a']), 'ERR_HTTP_INVALID_HEADER_VALUE'],
     ['a body that is a number', (r: ServerResponse) => r.end(42), 'ERR_INVALID_ARG_TYPE'],
     ['a chunk that is nothing', (r: ServerResponse) => r.write(null), 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s before anything is committed', async (_, work, code) => {
+  ])('[held head] refuses %s before anything is committed', async (_, work, code) => {
     const gate = new TestGate();
     const { result, answer } = hold(gate, (response) => {
       const refusal = attempt(() => work(response));
@@ -443,30 +457,6 @@ describe.each([
       expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
     });
 
-    it('keeps the headers of the object where there is something to wait for after all', async () => {
-      const gate = idleGate('later');
-      const { result, answer } = hold(gate, (response) => {
-        response.writeHead(202, { 'x-theirs': 'yes', 'x-ours': 'no' }).end('body');
-        return response.headersSent;
-      });
-      expect((await result).value).toBe(true);
-      gate.open();
-      const { status, headers, text } = await answer;
-      expect({ status, text }).toEqual({ status: 202, text: 'body' });
-      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
-    });
-
-    it('keeps those that the answer in its place can have', async () => {
-      const { result, answer } = hold(idleGate(REPLACEMENT), (response) =>
-        response.writeHead(200, { 'x-theirs': 'yes', etag: '"theirs"' }).end('body'),
-      );
-      await result;
-      const { status, headers, text } = await answer;
-      expect({ status, text }).toEqual({ status: 503, text: REPLACEMENT.body });
-      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
-      expect(headers).not.toHaveProperty('etag');
-    });
-
     it('comes after what a middleware adds that took writeHead later', async () => {
       const { result, answer } = hold(idleGate('now'), (response) => {
         const { writeHead } = response;
@@ -478,6 +468,41 @@ describe.each([
       });
       await result;
       expect((await answer).headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes' });
+    });
+  });
+
+  describe.each([true, false])('[held head] of a gate that is idle: %s, and has something to wait for', (isIdle) => {
+    const gateOf = (...outcome: ConstructorParameters<typeof TestGate>) =>
+      Object.assign(new TestGate(...outcome), { isIdle });
+
+    it('has the headers of the object as it was, and ours', async () => {
+      const gate = gateOf();
+      const { result, answer } = hold(gate, (response) => {
+        const given: OutgoingHttpHeaders = { 'x-theirs': 'yes', 'x-ours': 'no', 'set-cookie': ['a=1', 'b=2'] };
+        response.writeHead(202, given);
+        given['x-theirs'] = given['x-late'] = 'no';
+        response.end('body');
+        return response.headersSent;
+      });
+      expect((await result).value).toBe(true);
+      gate.open();
+      const { status, headers, text } = await answer;
+      expect({ status, text }).toEqual({ status: 202, text: 'body' });
+      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes', 'set-cookie': ['a=1', 'b=2'] });
+      expect(headers).not.toHaveProperty('x-late');
+    });
+
+    it.each(['at once', 'later'])('has those that an answer in its place can have, %s', async (when) => {
+      const gate = gateOf(when === 'later' ? 'later' : REPLACEMENT);
+      const { result, answer } = hold(gate, (response) =>
+        response.writeHead(200, { 'x-theirs': 'yes', etag: '"theirs"', 'set-cookie': ['a=1', 'b=2'] }).end('body'),
+      );
+      await result;
+      gate.open(REPLACEMENT);
+      const { status, headers, text } = await answer;
+      expect({ status, text }).toEqual({ status: 503, text: REPLACEMENT.body });
+      expect(headers).toMatchObject({ 'x-theirs': 'yes', 'x-ours': 'yes', 'set-cookie': ['a=1', 'b=2'] });
+      expect(headers).not.toHaveProperty('etag');
     });
   });
 });

@@ -75,6 +75,8 @@ class ResponseHold implements Hold {
   #owesDrain = false;
   #sources: Set<Readable> | undefined;
   #thaw: Thaw | undefined;
+  /** The handler's headers, where they came in one object: ours go along with them, and none into the response's own list. */
+  #head: HeaderList | undefined;
   /** `end` was called, although nothing may have been sent yet. */
   hasEnded = false;
 
@@ -114,25 +116,26 @@ class ResponseHold implements Hold {
     // Let Node refuse what it refuses, in the caller's stack, before anything is committed.
     checkChunk(method, args);
     if (method !== 'writeHead') return this.#commit(method, args, response.statusCode);
-    if (this.#gate.isIdle && this.#reachesNode && isOneObject(response, args)) return this.#beginWith(args[0], args[1]);
+    if (this.#reachesNode && isOneObject(response, args)) return this.#beginWith(args[0], args[1]);
     const head = applyHead(response, args);
     return this.#commit(method, head, response.statusCode);
   }
 
-  /**
-   * Of a request that has nothing to commit, so that Node may as well refuse the head afterwards. Our headers go along with those
-   * of the handler, which costs less than the response's own headers do.
-   */
+  /** Costs less than the response's own headers do. */
   #beginWith(code: unknown, given: OutgoingHttpHeaders): unknown {
-    const response = this.#response;
+    const head = new HeaderList(given);
+    // Where there is nothing to commit, Node may as well refuse them afterwards.
+    if (!this.#gate.isIdle) head.check();
     this.#noteHead(code);
     const outcome = this.#gate.commit(this.#status);
-    if (outcome) return this.#proceed('writeHead', applyHead(response, [code, given]), outcome);
-    const headers = new HeaderList(given);
-    this.#gate.setHeaders(headers, this.#status);
+    if (outcome) {
+      this.#head = head;
+      return this.#proceed('writeHead', [this.#status, head.all], outcome);
+    }
+    this.#gate.setHeaders(head, this.#status);
     this.#phase = 'passed';
     try {
-      return this.original.writeHead.call(response, this.#status, headers.all);
+      return this.original.writeHead.call(this.#response, this.#status, head.all);
     } catch (error) {
       // Whoever made it has another try.
       this.#phase = 'idle';
@@ -211,7 +214,8 @@ class ResponseHold implements Hold {
     this.#phase = 'passed';
     response.statusCode = this.#status;
     response.statusMessage = this.#statusMessage!;
-    this.#gate.setHeaders(response, this.#status);
+    // What is held of the head is this list.
+    this.#gate.setHeaders(this.#head ?? response, this.#status);
     let hasRoom = true;
     for (const [method, args] of this.#calls) {
       const answer = this.#pass(method, args);
@@ -225,6 +229,7 @@ class ResponseHold implements Hold {
   #replace({ status, headers, body }: ReplacementResponse): void {
     const response = this.#response;
     this.#phase = 'replaced';
+    if (this.#head) applyHeaderList(response, this.#head.all);
     for (const name of response.getHeaderNames()) if (DESCRIBES_ANSWER.test(name)) response.removeHeader(name);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     response.setHeader('content-length', Buffer.byteLength(body));

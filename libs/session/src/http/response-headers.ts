@@ -1,4 +1,10 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import {
+  validateHeaderName,
+  validateHeaderValue,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from 'node:http';
 import { isCookieNamed } from './cookie.js';
 
 /** What the session's headers are set on. */
@@ -12,6 +18,15 @@ export class HeaderList implements HeaderTarget {
 
   constructor(headers: OutgoingHttpHeaders) {
     for (const name of Object.keys(headers)) this.all.push(name, headers[name]!);
+  }
+
+  /** @throws what Node does when it is given them. */
+  check(): void {
+    for (let place = 0; place < this.all.length; place += 2) {
+      const name = this.all[place] as string;
+      validateHeaderName(name);
+      validateHeaderValue(name, this.all[place + 1] as string);
+    }
   }
 
   getHeader(name: string): OutgoingHttpHeader | undefined {

@@ -1,6 +1,6 @@
 import type { Found, JoinedStore, SessionStore, StoredSession } from '../../core/store.js';
 import type { Announcements } from './announcements.js';
-import { aged, SessionCache, type CacheLimits, type Kept, type Load } from './session-cache.js';
+import { SessionCache, type CacheLimits, type Kept, type Load } from './session-cache.js';
 import { WatchedStore } from './watched.store.js';
 
 interface SharedLoad extends Load {
@@ -37,7 +37,7 @@ export class CachingStore extends WatchedStore {
   peek(tokenHash: Buffer): StoredSession | undefined {
     const now = performance.now();
     if (!this.#announcements.isHeard(now)) return undefined;
-    return this.#cache.get(keyOf(tokenHash), tokenHash, now);
+    return this.#cache.get(keyOf(tokenHash), now);
   }
 
   override find(tokenHashes: readonly Buffer[]): Promise<Found[]> {
@@ -46,7 +46,7 @@ export class CachingStore extends WatchedStore {
     const [tokenHash, second] = tokenHashes;
     if (!tokenHash || second || !this.#announcements.isHeard(now)) return this.#inner.find(tokenHashes);
     const key = keyOf(tokenHash);
-    const session = this.#cache.get(key, tokenHash, now);
+    const session = this.#cache.get(key, now);
     if (session) return Promise.resolve([{ status: 'live', session }]);
     const shared = this.#loads.get(key);
     return shared && !this.#cache.isOld(shared, now)
@@ -82,9 +82,9 @@ export class CachingStore extends WatchedStore {
 
   /** Only a live session that nobody has written meanwhile is shared. */
   async #wait(shared: SharedLoad, tokenHashes: readonly Buffer[]): Promise<Found[]> {
-    const kept = await shared.kept;
-    const session = kept && aged(kept, tokenHashes[0]!, performance.now());
-    return session && session.remaining > 0 ? [{ status: 'live', session }] : this.#inner.find(tokenHashes);
+    const session = await shared.kept;
+    const isLive = session && performance.now() < session.countedAt + session.remaining;
+    return isLive ? [{ status: 'live', session }] : this.#inner.find(tokenHashes);
   }
 
   #written(id: string, isToAnnounce: boolean): void {

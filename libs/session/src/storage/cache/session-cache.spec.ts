@@ -3,7 +3,6 @@ import type { StoredSession } from '../../core/store.js';
 import { SessionCache } from './session-cache.js';
 
 const LIMITS = { maxSessions: 3, maxBytes: 100_000, maxAge: 2_000 };
-const HASH = Buffer.alloc(32, 1);
 
 function session(id: string, rest: Partial<StoredSession> = {}): StoredSession {
   return {
@@ -25,7 +24,7 @@ function session(id: string, rest: Partial<StoredSession> = {}): StoredSession {
 function cacheOf(limits = LIMITS) {
   const cache = new SessionCache(limits);
   const load = (key: string, now: number, found = session(key)) => cache.end(cache.begin(now), key, found);
-  const has = (key: string, now = 0) => cache.get(key, HASH, now) !== undefined;
+  const has = (key: string, now = 0) => cache.get(key, now) !== undefined;
   return { cache, load, has };
 }
 
@@ -33,17 +32,23 @@ describe('[cache] what is kept', () => {
   it('is as old as the load that found it', () => {
     const { cache, load } = cacheOf();
     load('a', 1_000);
-    const { remaining, absoluteRemaining, sinceTouched } = cache.get('a', HASH, 1_700)!;
-    expect([remaining, absoluteRemaining, sinceTouched]).toEqual([59_300, 89_300, 1_200]);
+    expect(cache.get('a', 1_700)).toMatchObject({ countedAt: 1_000, remaining: 60_000, sinceTouched: 500 });
   });
 
-  it('is an object of its own for each who asks, with the hash of who asks', () => {
+  it('is an object for all who ask, which nobody can change', () => {
     const { cache, load } = cacheOf();
     load('a', 0);
-    const [one, other] = [cache.get('a', HASH, 0)!, cache.get('a', HASH, 0)!];
-    expect(one).toEqual(other);
-    expect(one).not.toBe(other);
-    expect(one.tokenHash).toBe(HASH);
+    const kept = cache.get('a', 0)!;
+    expect(cache.get('a', 0)).toBe(kept);
+    expect(() => Object.assign(kept, { userId: 'somebody' })).toThrow(TypeError);
+  });
+
+  it('keeps the hash, and not the memory around it', () => {
+    const { cache, load } = cacheOf();
+    load('a', 0, session('a', { tokenHash: Buffer.from('11'.repeat(32), 'hex') }));
+    const { tokenHash } = cache.get('a', 0)!;
+    expect(tokenHash.toString('hex')).toBe('11'.repeat(32));
+    expect(tokenHash.buffer.byteLength).toBe(32);
   });
 
   it('is used until maxAge after the load was sent, and not until after it was answered', () => {

@@ -23,15 +23,13 @@ export interface Load {
 }
 
 /**
- * What a load found, to be shared with others. The hash is whose who asks: a small buffer that is kept would keep the
- * kilobytes around it that it was cut from.
+ * What a load found, to be shared by all who ask: nobody can change it, and it says when its durations were counted. An object
+ * for each would cost a request more than all else that it asks of a cache.
  */
-export interface Kept {
-  readonly session: Omit<StoredSession, 'tokenHash'> & { readonly shortValues: ShortValues };
-  readonly sentAt: number;
-}
+export type Kept = Readonly<StoredSession> & { readonly shortValues: ShortValues; readonly countedAt: number };
 
-interface Entry extends Kept {
+interface Entry {
+  readonly session: Kept;
   /** On the monotonic clock. */
   readonly until: number;
 }
@@ -67,10 +65,10 @@ export class SessionCache {
     });
   }
 
-  /** An object of the caller's own, as the row would be loaded now; `undefined` where it has to be loaded. */
-  get(key: string, tokenHash: Buffer, now: number): StoredSession | undefined {
+  /** `undefined` where it has to be loaded. */
+  get(key: string, now: number): Kept | undefined {
     const entry = this.#entries.get(key);
-    return entry && now < entry.until ? aged(entry, tokenHash, now) : undefined;
+    return entry && now < entry.until ? entry.session : undefined;
   }
 
   /** Has to be followed by {@link end}. */
@@ -86,9 +84,14 @@ export class SessionCache {
     this.#loads.delete(load);
     this.#forgetEvictions();
     if (!session || evictedAt > load.sequence) return undefined;
-    const { tokenHash: _, ...rest } = session;
-    const kept = { session: { ...rest, shortValues: new ShortValues(rest.data) }, sentAt: load.sentAt };
-    this.#keep(key, { ...kept, until: load.sentAt + Math.min(this.#maxAge, session.remaining) });
+    const kept = Object.freeze({
+      ...session,
+      tokenHash: alone(session.tokenHash),
+      shortValues: new ShortValues(session.data),
+      // What it has left counts from the sending, so it never lives too long.
+      countedAt: load.sentAt,
+    });
+    this.#keep(key, { session: kept, until: load.sentAt + Math.min(this.#maxAge, session.remaining) });
     return kept;
   }
 
@@ -134,20 +137,9 @@ export class SessionCache {
   }
 }
 
-/** @returns a new object: requests share none that they could change. What it has left counts from the sending, so it never lives too long. */
-export function aged({ session, sentAt }: Kept, tokenHash: Buffer, now: number): StoredSession {
-  const age = now - sentAt;
-  return {
-    id: session.id,
-    tokenHash,
-    userId: session.userId,
-    data: session.data,
-    shortValues: session.shortValues,
-    idleTimeout: session.idleTimeout,
-    persistent: session.persistent,
-    expiresAt: session.expiresAt,
-    remaining: session.remaining - age,
-    absoluteRemaining: session.absoluteRemaining - age,
-    sinceTouched: session.sinceTouched + age,
-  };
+/** With memory of its own: a small buffer that is kept would keep the kilobytes around it that it was cut from. */
+function alone(hash: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(hash.length);
+  hash.copy(copy);
+  return copy;
 }
