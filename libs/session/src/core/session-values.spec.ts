@@ -245,12 +245,17 @@ describe.each([
       expect(() => values.delta()).toThrow('5 keys, and at most 4 are allowed (maxKeys)');
     });
 
-    it('maxBytes counts the whole session to the byte', () => {
-      const values = valuesOf({ a: 'x'.repeat(90) });
+    it.each([
+      ['of which a third of the limit is there', 'x'.repeat(40)],
+      ['of which half is there', 'x'.repeat(90)],
+      ['of characters that take three bytes', '€'.repeat(30)],
+    ])('maxBytes counts the whole session to the byte, %s', (_, there) => {
+      const values = valuesOf({ a: there });
+      const room = 200 - Buffer.byteLength(there);
       // {"a":"…","b":"…"}: 15 bytes besides the two texts.
-      values.set('b', 'x'.repeat(200 - 90 - 15));
+      values.set('b', 'x'.repeat(room - 15));
       expect(values.delta()).toBeDefined();
-      values.set('b', 'x'.repeat(200 - 90 - 14));
+      values.set('b', 'x'.repeat(room - 14));
       expect(() => values.delta()).toThrow('201 bytes of JSON, and at most 200 are allowed (maxBytes)');
       values.delete('a');
       expect(values.delta()).toBeDefined();

@@ -41,15 +41,13 @@ export type KeyFilter = (key: string, value: unknown) => boolean;
  * read or written are compared, so untouched keys cost nothing and a change inside a returned object is noticed.
  */
 export class SessionValues {
-  /** The row's JSON. */
-  readonly #text: string | undefined;
-  /** Nobody has looked into it yet. */
-  #isUnread: boolean;
+  /** The row's JSON until somebody looks into it. */
+  #text: string | undefined;
   #values = NO_VALUES as Map<string, unknown>;
   /** Made when the first object is handed out or the first key written: most requests only read a word or two. */
   #tracked: Tracked | undefined;
-  /** Bytes that this request has added to the row's JSON at most. */
-  #added = 0;
+  /** Upper bound of the row's JSON in bytes. */
+  #bytes: number;
   readonly #limits: ValueLimits;
   readonly #isVisible: KeyFilter | undefined;
 
@@ -68,7 +66,7 @@ export class SessionValues {
     shortValues?: ShortValues,
   ) {
     this.#text = text;
-    this.#isUnread = text !== undefined;
+    this.#bytes = text === undefined ? 2 : boundOf(text, limits);
     this.#limits = limits;
     this.#onTooDeep = onTooDeep;
     this.#isVisible = isVisible;
@@ -81,7 +79,7 @@ export class SessionValues {
   }
 
   get(key: string): unknown {
-    const shared = this.#isUnread && this.#shortValues ? this.#shortValues.get(key) : OWN_VALUE;
+    const shared = this.#text === undefined || !this.#shortValues ? OWN_VALUE : this.#shortValues.get(key);
     if (shared !== OWN_VALUE) return shared;
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
@@ -169,7 +167,7 @@ export class SessionValues {
     for (const [key, json] of Object.entries(delta.set)) {
       before.set(key, this.#stored.get(key));
       this.#stored.set(key, json);
-      this.#added += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
+      this.#bytes += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
     }
     for (const key of delta.unset) {
       before.set(key, this.#stored.get(key));
@@ -196,7 +194,7 @@ export class SessionValues {
   /** The row has this value now. The view follows, unless the request has changed the key meanwhile. */
   absorb(key: string, json: string | undefined): void {
     const isUnchanged = !this.#isChanged(key);
-    this.#added += Buffer.byteLength(json ?? '') + Buffer.byteLength(key) + 8;
+    this.#bytes += Buffer.byteLength(json ?? '') + Buffer.byteLength(key) + 8;
     this.#stored.set(key, json);
     if (!isUnchanged) return;
     // As if it had just been loaded.
@@ -237,9 +235,9 @@ export class SessionValues {
   }
 
   #parsed(): Map<string, unknown> {
-    if (!this.#isUnread) return this.#values;
-    const values = parseData(this.#text!) ?? new Map<string, unknown>();
-    this.#isUnread = false;
+    if (this.#text === undefined) return this.#values;
+    const values = parseData(this.#text) ?? new Map<string, unknown>();
+    this.#text = undefined;
     if (!this.#isVisible) return (this.#values = values);
     for (const [key, value] of values) this.#show(key, value);
     return this.#values;
@@ -266,11 +264,9 @@ export class SessionValues {
   #checkLimits(added: number): void {
     const { maxBytes } = this.#limits;
     this.#checkKeys(this.#values.size + this.#hidden.size);
-    // Measured for those alone who write: of most requests nobody asks.
-    const bytes = (this.#text === undefined ? 2 : Buffer.byteLength(this.#text)) + this.#added + added;
-    if (bytes <= maxBytes) return;
+    if (this.#bytes + added <= maxBytes) return;
     const text = storedText(Object.fromEntries([...this.#values, ...this.#hidden]));
-    const exact = text === TOO_DEEP ? bytes : Buffer.byteLength(text);
+    const exact = text === TOO_DEEP ? this.#bytes + added : Buffer.byteLength(text);
     if (exact <= maxBytes) return;
     throw new SessionLimitError(`${exact} bytes of JSON, and at most ${maxBytes} are allowed (maxBytes)`);
   }
@@ -284,6 +280,12 @@ export class SessionValues {
 /** A value from the JSON text of a row; `undefined` is no value. As {@link parseData} does, without any `__proto__`. */
 export function parseValue(json: string | undefined): unknown {
   return json === undefined ? undefined : parseData(`{"value":${json}}`)?.get('value');
+}
+
+/** Bytes of a text at most: UTF-8 has three for a unit of UTF-16. It is measured only where that could be too many. */
+function boundOf(text: string, { maxBytes }: ValueLimits): number {
+  const bound = text.length * 3;
+  return bound <= maxBytes ? bound : Buffer.byteLength(text);
 }
 
 function storedText(value: unknown): string {

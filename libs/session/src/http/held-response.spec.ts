@@ -482,9 +482,9 @@ describe.each([
         response.writeHead(202, given);
         given['x-theirs'] = given['x-late'] = 'no';
         response.end('body');
-        return response.headersSent;
+        return [response.headersSent, response.statusCode];
       });
-      expect((await result).value).toBe(true);
+      expect((await result).value).toEqual([true, 202]);
       gate.open();
       const { status, headers, text } = await answer;
       expect({ status, text }).toEqual({ status: 202, text: 'body' });

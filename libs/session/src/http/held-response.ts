@@ -129,6 +129,7 @@ class ResponseHold implements Hold {
     this.#noteHead(code);
     const outcome = this.#gate.commit(this.#status);
     if (outcome) {
+      this.#response.statusCode = this.#status;
       this.#head = head;
       return this.#proceed('writeHead', [this.#status, head.all], outcome);
     }
