@@ -144,9 +144,8 @@ export class SessionMigration {
   /** The old session outlives ours, so that its absence means that somebody ended it. */
   async #keep(session: StoredSession, oldId: string, old: LegacySession): Promise<void> {
     const { options, emit } = this.#context;
-    const { idleTimeout } = session;
-    const now = performance.now();
-    const absoluteRemaining = session.absoluteRemaining - (now - (session.countedAt ?? now));
+    // Those of a cache were counted two seconds ago at most, of which the margin takes no notice.
+    const { idleTimeout, absoluteRemaining } = session;
     const needed = Math.min(idleTimeout, absoluteRemaining) + MARGIN / 2;
     if (!this.#legacy.touch || (old.remaining ?? 0) >= needed) return;
     const granted = Math.min(idleTimeout + touchAfterOf(options, idleTimeout), absoluteRemaining) + MARGIN;
