@@ -24,7 +24,7 @@ export interface Load {
 
 /**
  * What a load found, to be shared by all who ask: nobody can change it, and it says when its durations were counted. An object
- * for each would cost a request more than all else that it asks of a cache.
+ * for each was the most of what a hit cost.
  */
 export type Kept = Readonly<StoredSession> & { readonly shortValues: ShortValues; readonly countedAt: number };
 
