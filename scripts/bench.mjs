@@ -110,6 +110,7 @@ function report() {
     cores: availableParallelism(),
     processor: cpus()[0]?.model,
     loadAverage: [loadBefore, loadavg()[0]],
+    servers: plan.servers,
     rounds: plan.rounds,
     secondsPerSlice: plan.seconds,
     units: {

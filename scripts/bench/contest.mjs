@@ -4,27 +4,44 @@ import { medians, slice, statementsPerRequest, warmUp } from './measure.mjs';
 import { runs, stores } from './plan.mjs';
 
 /** @returns {Promise<object[]>} the rows, as they go into the JSON */
-export async function contest(platform, variants, plan, { seed, ...surroundings }) {
+export async function contest(platform, variants, plan, surroundings) {
+  const taking = variants.filter(({ platforms }) => platforms.includes(platform));
+  const results = plan.rows.map((row) => {
+    const running = taking.filter((variant) => runs(row, variant));
+    return new Map(running.map((variant) => [variant, { rounds: [], complaints: [] }]));
+  });
+  // Two processes of one program differ for as long as they live, so that each variant has several, one after the other.
+  for (let server = 1; server <= plan.servers; server++) {
+    await compete(platform, taking, plan, { ...surroundings, server }, results);
+  }
+  return plan.rows.flatMap((row, index) =>
+    [...results[index]].map(([variant, result]) => report(row, platform, variant, result)),
+  );
+}
+
+/** All rows, with a server for each variant that is started for them. */
+async function compete(platform, variants, plan, { seed, server, ...surroundings }, results) {
   const contestants = [];
   try {
-    for (const variant of variants.filter(({ platforms }) => platforms.includes(platform))) {
-      contestants.push(await Contestant.start(platform, variant, surroundings));
+    for (const variant of variants) {
+      contestants.push(await Contestant.start(platform, variant, { ...surroundings, server }));
     }
-    const rows = [];
     const welcomed = new Set();
-    for (const row of plan.rows) {
-      const running = contestants.filter(({ variant }) => runs(row, variant));
-      const results = new Map(running.map((contestant) => [contestant, { rounds: [], complaints: [] }]));
+    for (const [index, row] of plan.rows.entries()) {
       const all = async (step) => {
-        for (const contestant of running) await step(contestant, results.get(contestant));
+        for (const contestant of contestants) {
+          const result = results[index].get(contestant.variant);
+          if (result) await step(contestant, result);
+        }
       };
       const crowd = `${row.sessions} ${row.kilobytes}`;
-      await all(async (contestant, { complaints }) => {
-        if (!welcomed.has(crowd)) complaints.push(...(await contestant.welcome(row, seed)));
-        complaints.push(...(await warmUp(contestant, row, plan.firstWarmSeconds)));
+      await all(async (contestant, result) => {
+        if (!welcomed.has(crowd)) result.complaints.push(...(await contestant.welcome(row, seed)));
+        result.complaints.push(...(await warmUp(contestant, row, plan.firstWarmSeconds)));
+        if (server > 1) return;
         const counted = await statementsPerRequest(contestant, row);
-        complaints.push(...counted.complaints);
-        results.get(contestant).statements = counted.statements;
+        result.complaints.push(...counted.complaints);
+        result.statements = counted.statements;
       });
       welcomed.add(crowd);
       for (let round = 0; round < plan.rounds; round++) {
@@ -33,15 +50,14 @@ export async function contest(platform, variants, plan, { seed, ...surroundings 
       if (stores(row)) {
         await all(async (contestant, { complaints }) => complaints.push(...(await contestant.readBack(row))));
       }
-      for (const [contestant, result] of results) rows.push(report(row, contestant, result));
+      console.log(`${platform} ${row.scenario}, ${row.connections} connections: servers ${server} of ${plan.servers}`);
     }
-    return rows;
   } finally {
-    await Promise.all(contestants.map(({ server }) => server.stop()));
+    await Promise.all(contestants.map((contestant) => contestant.server.stop()));
   }
 }
 
-function report({ does: _, ...row }, { platform, variant }, { statements, rounds, complaints }) {
+function report({ does: _, ...row }, platform, variant, { statements, rounds, complaints }) {
   const wrong = [...complaints, ...rounds.flatMap((round) => round.complaints)];
   const figures = rounds.map(({ complaints: _complaints, ...round }) => rounded(round));
   const result = {

@@ -16,9 +16,10 @@ export const SERVER_FLAGS = ['--no-memory-reducer'];
 const PREPARE = { connections: 32 };
 
 export class Contestant {
-  static async start(platform, variant, { databases, generator, profile }) {
+  /** @param {{ server: number }} surroundings which of the variant's servers it is */
+  static async start(platform, variant, { databases, generator, profile, server: number }) {
     const database = databases[variant.database];
-    const name = `${platform}_${variant.name}`.replaceAll(/\W+/g, '_');
+    const name = `${platform}_${variant.name}_${number}`.replaceAll(/\W+/g, '_');
     const url = await database?.create(name);
     const profileFile = profile && join(profile, `${name}.cpuprofile`);
     const options = { platform, variant, url, profileFile };

@@ -37,15 +37,28 @@ export const runs = ({ does, kilobytes }, { database }) =>
 /** Whether there is something to read back afterwards. */
 export const stores = ({ does }) => does === 'write' || does === 'sign-in';
 
-/** @returns {{ rows: Row[], rounds: number, seconds: number, warmSeconds: number, firstWarmSeconds: number }} */
+/**
+ * `servers`: how many of each variant there are, one after the other; `rounds`: the slices of each of them.
+ *
+ * @returns {{ rows: Row[], servers: number, rounds: number, seconds: number, warmSeconds: number, firstWarmSeconds: number }}
+ */
 export function planOf({ quick, full, seconds, scenario }) {
   const only = (rows) => rows.filter((each) => scenario === undefined || each.scenario === scenario);
-  if (quick) return { rows: only(QUICK), rounds: 3, seconds: seconds ?? 0.7, warmSeconds: 0.2, firstWarmSeconds: 0.5 };
-  // In more than three rounds, as the machine is quicker at one time than at another, and for longer than a slice takes.
+  if (quick) {
+    return {
+      rows: only(QUICK),
+      servers: 1,
+      rounds: 3,
+      seconds: seconds ?? 0.7,
+      warmSeconds: 0.2,
+      firstWarmSeconds: 0.5,
+    };
+  }
   return {
     rows: only(full ? FULL : DEFAULT),
-    rounds: 5,
-    seconds: seconds ?? 1,
+    servers: 3,
+    rounds: 2,
+    seconds: seconds ?? 0.8,
     warmSeconds: 0.3,
     firstWarmSeconds: 1.5,
   };

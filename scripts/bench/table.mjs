@@ -79,11 +79,11 @@ function cells({
   ];
 }
 
-function about({ date, commit, seed, cores, versions, rounds, secondsPerSlice, loadAverage, rows }) {
+function about({ date, commit, seed, cores, versions, servers, rounds, secondsPerSlice, loadAverage, rows }) {
   const foreign = rows.map(({ foreignCores }) => foreignCores).toSorted((a, b) => a - b);
   return [
     `Run on ${date.slice(0, 10)} at commit ${commit} (seed ${seed}), ${cores} cores, Node ${versions.node},`,
-    `load average ${loadAverage.join(' before and ')} after; medians of ${rounds} rounds of ${secondsPerSlice} s.`,
+    `load average ${loadAverage.join(' before and ')} after; medians of ${servers} servers one after the other, ${rounds} rounds of ${secondsPerSlice} s with each.`,
     `Other processes of the machine used ${foreign[foreign.length >> 1]?.toFixed(2)} cores meanwhile (median), at most ${foreign.at(-1)?.toFixed(2)}.`,
   ].join('\n');
 }
