@@ -5,23 +5,26 @@ import { Hmac } from './hmac.js';
 /** Ties a signature to this use of the secret: one made for anything else is worth nothing here (OWASP ASVS 1.5.3). */
 const PURPOSE = 'nestjs-typeorm-session.v1';
 
+/** Characters of a signature. */
+const SIGNATURE_LENGTH = 43;
+
 /**
  * Makes the cookie's value from a token and back: `token.signature`, an HMAC-SHA-256 as base64url; without secrets the
  * token alone. The first secret signs and all verify, so that secrets can be rotated.
  */
 export class CookieSigner {
-  readonly #name: string;
   readonly #keys: readonly Hmac[];
+  readonly #given = Buffer.alloc(SIGNATURE_LENGTH);
+  readonly #expected = Buffer.alloc(SIGNATURE_LENGTH);
 
   /** @param name of the cookie: a value signed for another cookie is refused. */
   constructor(name: string, secrets: readonly string[]) {
-    this.#name = name;
-    this.#keys = secrets.map((secret) => new Hmac(secret));
+    this.#keys = secrets.map((secret) => new Hmac(secret, `${PURPOSE}|${name}|`));
   }
 
   sign(token: string): string {
     const [key] = this.#keys;
-    return key ? `${token}.${this.#signature(token, key)}` : token;
+    return key ? `${token}.${key.digest(token)}` : token;
   }
 
   /** The token of a cookie's value, or `undefined` where the value is malformed or not signed by one of the secrets. */
@@ -38,12 +41,12 @@ export class CookieSigner {
     if (value[TOKEN_LENGTH] !== '.' || !isToken(token) || !isToken(signature)) return undefined;
 
     // Texts are compared, not bytes: four last characters decode to the same bytes.
-    const given = Buffer.from(signature);
-    const isSigned = this.#keys.some((key) => timingSafeEqual(given, Buffer.from(this.#signature(token, key))));
-    return isSigned ? token : undefined;
+    this.#given.write(signature);
+    return this.#keys.some((key) => this.#isGiven(key.digest(token))) ? token : undefined;
   }
 
-  #signature(token: string, key: Hmac): string {
-    return key.digest(`${PURPOSE}|${this.#name}|${token}`);
+  #isGiven(signature: string): boolean {
+    this.#expected.write(signature);
+    return timingSafeEqual(this.#given, this.#expected);
   }
 }

@@ -12,6 +12,13 @@ describe('Hmac', () => {
     }
   });
 
+  it('puts the prefix in front, whatever was digested before', () => {
+    const hmac = new Hmac('secret', 'Präfix|');
+    for (const text of ['short', 'a longer text', 'short', '', 'other']) {
+      expect(hmac.digest(text)).toBe(createHmac('sha256', 'secret').update(`Präfix|${text}`).digest('base64url'));
+    }
+  });
+
   it('takes the key as UTF-8', () => {
     expect(new Hmac('schlüssel 😀').digest('text')).toBe(
       createHmac('sha256', 'schlüssel 😀').update('text').digest('base64url'),
