@@ -11,7 +11,7 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 const token = createToken();
 
-describe('CookieSigner with secrets', () => {
+describe('[signature] CookieSigner with secrets', () => {
   const signer = new CookieSigner('sid', [SECRET_A]);
   const signed = signer.sign(token);
   const signature = signed.slice(token.length + 1);
@@ -95,7 +95,7 @@ describe('CookieSigner with secrets', () => {
   });
 });
 
-describe('CookieSigner while secrets are rotated', () => {
+describe('[signature] CookieSigner while secrets are rotated', () => {
   const old = new CookieSigner('sid', [SECRET_A]);
   const both = new CookieSigner('sid', [SECRET_B, SECRET_A]);
   const fresh = new CookieSigner('sid', [SECRET_B]);
@@ -114,7 +114,7 @@ describe('CookieSigner while secrets are rotated', () => {
   });
 });
 
-describe('CookieSigner without secrets', () => {
+describe('[signature] CookieSigner without secrets', () => {
   const signer = new CookieSigner('sid', []);
 
   it('leaves the token as it is', () => {

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { Hmac } from './hmac.js';
 
-describe('Hmac', () => {
+describe('[signature] Hmac', () => {
   it.each([1, 31, 32, 63, 64, 65, 127, 128, 200])("is Node's HMAC-SHA-256, with a key of %d bytes", (length) => {
     const secret = Array.from({ length }, (_, index) => String.fromCharCode(33 + ((index * 7) % 90))).join('');
     const hmac = new Hmac(secret);
