@@ -44,18 +44,24 @@ export function serialize(value: unknown, path: string, limits: JsonLimits): str
  * left out, also one that did not come in through {@link serialize}.
  */
 export function parseData(text: string): Map<string, unknown> | undefined {
+  const data = parseObject(text);
+  return data && mapOf(data);
+}
+
+/** The same as the object that `JSON.parse` makes, which has the prototype of all objects. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const data = parseJson(text);
-    return isObject(data) && !Array.isArray(data) ? mapOf(data) : undefined;
+    return isObject(data) && !Array.isArray(data) ? (data as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** Without the pairs that `Object.entries` would make. */
-function mapOf(data: object): Map<string, unknown> {
+export function mapOf(data: Readonly<Record<string, unknown>>): Map<string, unknown> {
   const map = new Map<string, unknown>();
-  for (const key of Object.keys(data)) map.set(key, (data as Record<string, unknown>)[key]);
+  for (const key of Object.keys(data)) map.set(key, data[key]);
   return map;
 }
 

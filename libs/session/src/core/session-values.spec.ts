@@ -28,6 +28,24 @@ describe.each([
     expect(values.delta()).toBeUndefined();
   });
 
+  it('[words] gives no word of the prototype of all objects', () => {
+    const values = valuesOf({ a: 1 });
+    const keys = ['toString', 'constructor', '__proto__', 'hasOwnProperty'];
+    expect([values.get('a'), ...keys.map((key) => values.get(key))]).toEqual([1, ...keys.map(() => undefined)]);
+    expect(keys.map((key) => values.has(key))).toEqual(keys.map(() => false));
+  });
+
+  it('[words] reads, changes and reads again', () => {
+    const values = valuesOf({ a: 1, b: { c: 2 } });
+    expect(values.get('a')).toBe(1);
+    values.set('a', 2);
+    (values.get('b') as { c: number }).c = 3;
+    expect([values.get('a'), values.get('b'), values.keys()]).toEqual([2, { c: 3 }, ['a', 'b']]);
+    values.delete('a');
+    expect([values.get('a'), values.has('a')]).toEqual([undefined, false]);
+    expect(deltaOf(values)).toEqual({ set: { b: '{"c":3}' }, unset: ['a'] });
+  });
+
   it('takes a value that no JSON can be made of for absent, tells of it, and lets the row keep it', () => {
     const told: string[] = [];
     const depth = 100_000;
@@ -72,7 +90,7 @@ describe.each([
       expect(values.delta()!.set.toString).toBeUndefined();
     });
 
-    it('notices a change inside an object that was handed out, and in no other', () => {
+    it('[words] notices a change inside an object that was handed out, and in no other', () => {
       const values = valuesOf({ a: [1], b: [2], n: 1 });
       values.get('n');
       (values.get('a') as number[]).push(2);

@@ -1,4 +1,4 @@
-import { parseData, propertyPath, serialize } from './json-profile.js';
+import { mapOf, parseData, parseObject, propertyPath, serialize } from './json-profile.js';
 import { OWN_VALUE, type ShortValues } from './short-values.js';
 import type { Delta } from './store.js';
 
@@ -43,6 +43,8 @@ export type KeyFilter = (key: string, value: unknown) => boolean;
 export class SessionValues {
   /** The row's JSON until somebody looks into it. */
   #text: string | undefined;
+  /** What the text says, until more is asked for than words of it. */
+  #data: Readonly<Record<string, unknown>> | undefined;
   #values = NO_VALUES as Map<string, unknown>;
   /** Made when the first object is handed out or the first key written: most requests only read a word or two. */
   #tracked: Tracked | undefined;
@@ -79,8 +81,8 @@ export class SessionValues {
   }
 
   get(key: string): unknown {
-    const shared = this.#text === undefined || !this.#shortValues ? OWN_VALUE : this.#shortValues.get(key);
-    if (shared !== OWN_VALUE) return shared;
+    const word = this.#wordOf(key);
+    if (word !== OWN_VALUE) return word;
     const value = this.#parsed().get(key);
     if (typeof value === 'object' && value !== null) this.#remember(key);
     if (this.#tracked?.stored.get(key) !== TOO_DEEP) return value;
@@ -164,7 +166,8 @@ export class SessionValues {
    */
   accept(delta: Delta): Map<string, string | undefined> {
     const before = new Map<string, string | undefined>();
-    for (const [key, json] of Object.entries(delta.set)) {
+    for (const key of Object.keys(delta.set)) {
+      const json = delta.set[key]!;
       before.set(key, this.#stored.get(key));
       this.#stored.set(key, json);
       this.#bytes += Buffer.byteLength(json) + Buffer.byteLength(key) + 8;
@@ -234,13 +237,34 @@ export class SessionValues {
     return serialize(value, propertyPath('$', key), this.#limits);
   }
 
+  /** A value that nobody can change in place, as most requests ask for no other: for that no map of all is made. */
+  #wordOf(key: string): unknown {
+    if (this.#text !== undefined && this.#shortValues) {
+      const shared = this.#shortValues.get(key);
+      if (shared !== OWN_VALUE) return shared;
+    }
+    if (this.#isVisible) return OWN_VALUE;
+    this.#parseText();
+    if (!this.#data) return OWN_VALUE;
+    // The prototype's are none of the session's.
+    const value = Object.hasOwn(this.#data, key) ? this.#data[key] : undefined;
+    return typeof value === 'object' && value !== null ? OWN_VALUE : value;
+  }
+
   #parsed(): Map<string, unknown> {
-    if (this.#text === undefined) return this.#values;
-    const values = parseData(this.#text) ?? new Map<string, unknown>();
-    this.#text = undefined;
+    this.#parseText();
+    if (!this.#data) return this.#values;
+    const values = mapOf(this.#data);
+    this.#data = undefined;
     if (!this.#isVisible) return (this.#values = values);
     for (const [key, value] of values) this.#show(key, value);
     return this.#values;
+  }
+
+  #parseText(): void {
+    if (this.#text === undefined) return;
+    this.#data = parseObject(this.#text) ?? {};
+    this.#text = undefined;
   }
 
   #show(key: string, value: unknown): void {

@@ -145,7 +145,7 @@ export class TypeOrmSessionStore implements SessionStore {
     return missedOf(look) ?? { status: 'read', value: look!.value, version: look!.version };
   }
 
-  async update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
+  update(ref: SessionRef, delta: Delta, touchAfter: number): Promise<Applied | Missed> {
     const mark = randomUUID();
     const deadline = this.#deadline();
     // Another lifetime is rare, and no part of the statement for many.

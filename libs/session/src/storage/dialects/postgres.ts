@@ -501,6 +501,7 @@ function valueOf([value]: RawRow): { value: string | undefined } {
 }
 
 function objectText(values: JsonByKey): string {
-  const members = Object.entries(values).map(([key, json]) => `${JSON.stringify(key)}:${json}`);
-  return `{${members.join(',')}}`;
+  let members = '';
+  for (const key of Object.keys(values)) members += `${members && ','}${JSON.stringify(key)}:${values[key]!}`;
+  return `{${members}}`;
 }
