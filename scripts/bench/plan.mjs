@@ -49,9 +49,9 @@ export function planOf({ quick, full, seconds, scenario }) {
       rows: only(QUICK),
       servers: 1,
       rounds: 3,
-      seconds: seconds ?? 0.7,
-      warmSeconds: 0.2,
-      firstWarmSeconds: 0.5,
+      seconds: seconds ?? 0.4,
+      warmSeconds: 0.15,
+      firstWarmSeconds: 0.4,
     };
   }
   return {
