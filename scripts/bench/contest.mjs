@@ -20,11 +20,12 @@ export async function contest(platform, variants, plan, surroundings) {
 }
 
 /** All rows, with a server for each variant that is started for them. */
-async function compete(platform, variants, plan, { seed, server, ...surroundings }, results) {
+async function compete(platform, variants, plan, surroundings, results) {
+  const { seed, server } = surroundings;
   const contestants = [];
   try {
     for (const variant of variants) {
-      contestants.push(await Contestant.start(platform, variant, { ...surroundings, server }));
+      contestants.push(await Contestant.start(platform, variant, surroundings));
     }
     const welcomed = new Set();
     for (const [index, row] of plan.rows.entries()) {

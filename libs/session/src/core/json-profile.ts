@@ -65,10 +65,17 @@ export function mapOf(data: Readonly<Record<string, unknown>>): Map<string, unkn
   return map;
 }
 
+/** A JSON object of values that are JSON already. Made for every write, so without pairs and lists. */
+export function objectText(values: Readonly<Record<string, string>>): string {
+  let members = '';
+  for (const key of Object.keys(values)) members += `${members && ','}${JSON.stringify(key)}:${values[key]!}`;
+  return `{${members}}`;
+}
+
 /** Whether {@link parseData} can read a text that is a valid JSON object. Without parsing it, where that is possible. */
 export function isReadable(text: string): boolean {
   // A text that is nested a thousand levels deep defeats recursion.
-  return !needsRevival(text) || parseData(text) !== undefined;
+  return !needsRevival(text) || parseObject(text) !== undefined;
 }
 
 /** Why a text (or whatever a caller gave) cannot be a top-level key, or `undefined` where it can. */

@@ -1,4 +1,4 @@
-import { mapOf, parseData, parseObject, propertyPath, serialize } from './json-profile.js';
+import { mapOf, parseObject, propertyPath, serialize } from './json-profile.js';
 import { OWN_VALUE, type ShortValues } from './short-values.js';
 import type { Delta } from './store.js';
 
@@ -237,7 +237,7 @@ export class SessionValues {
     return serialize(value, propertyPath('$', key), this.#limits);
   }
 
-  /** A value that nobody can change in place, as most requests ask for no other: for that no map of all is made. */
+  /** A value that nobody can change in place, for which no map of all is made: most requests ask for no other. Or {@link OWN_VALUE}. */
   #wordOf(key: string): unknown {
     if (this.#text !== undefined && this.#shortValues) {
       const shared = this.#shortValues.get(key);
@@ -301,9 +301,9 @@ export class SessionValues {
   }
 }
 
-/** A value from the JSON text of a row; `undefined` is no value. As {@link parseData} does, without any `__proto__`. */
+/** A value from the JSON text of a row; `undefined` is no value. As {@link parseObject} does, without any `__proto__`. */
 export function parseValue(json: string | undefined): unknown {
-  return json === undefined ? undefined : parseData(`{"value":${json}}`)?.get('value');
+  return json === undefined ? undefined : parseObject(`{"value":${json}}`)?.value;
 }
 
 /** Bytes of a text at most: UTF-8 has three for a unit of UTF-16. It is measured only where that could be too many. */

@@ -5,17 +5,15 @@ import { Hmac } from './hmac.js';
 /** Ties a signature to this use of the secret: one made for anything else is worth nothing here (OWASP ASVS 1.5.3). */
 const PURPOSE = 'nestjs-typeorm-session.v1';
 
-/** Characters of a signature. */
-const SIGNATURE_LENGTH = 43;
-
 /**
  * Makes the cookie's value from a token and back: `token.signature`, an HMAC-SHA-256 as base64url; without secrets the
  * token alone. The first secret signs and all verify, so that secrets can be rotated.
  */
 export class CookieSigner {
   readonly #keys: readonly Hmac[];
-  readonly #given = Buffer.alloc(SIGNATURE_LENGTH);
-  readonly #expected = Buffer.alloc(SIGNATURE_LENGTH);
+  /** The signature of a cookie, which has the length of a token, and the right one. */
+  readonly #given = Buffer.alloc(TOKEN_LENGTH);
+  readonly #expected = Buffer.alloc(TOKEN_LENGTH);
 
   /** @param name of the cookie: a value signed for another cookie is refused. */
   constructor(name: string, secrets: readonly string[]) {

@@ -1,10 +1,10 @@
 import { hash, randomUUID } from 'node:crypto';
 import { describeError, SessionStoreError } from '../errors.js';
-import { parseData } from '../json-profile.js';
+import { objectText, parseData } from '../json-profile.js';
 import type { SessionLifetime } from '../options.js';
 import { touchAfterOf } from '../resolve-options.js';
 import { MOVED_KEY, type Origin, type SessionContext } from '../session-context.js';
-import type { Found, JsonByKey, StoredSession } from '../store.js';
+import type { Found, StoredSession } from '../store.js';
 import { hashToken } from '../token.js';
 import { carryOver } from './carry-over.js';
 import { legacyFailure } from './legacy-failure.js';
@@ -120,7 +120,7 @@ export class SessionMigration {
     emit({ type: 'migrated', id: row.id, lost });
     const session: StoredSession = {
       ...row,
-      data: textOf(data),
+      data: objectText(data),
       expiresAt,
       remaining: lifetime.idleTimeout,
       absoluteRemaining: lifetime.absoluteTimeout,
@@ -203,10 +203,4 @@ function lifetimeOf({ data }: LegacySession, ours: SessionLifetime): SessionLife
     return { ...ours, persistent: ours.persistent && data.cookie === undefined };
   }
   return { ...ours, idleTimeout: Math.min(ours.idleTimeout, Math.floor(originalMaxAge)) };
-}
-
-function textOf(data: JsonByKey): string {
-  return `{${Object.entries(data)
-    .map(([key, json]) => `${JSON.stringify(key)}:${json}`)
-    .join()}}`;
 }

@@ -1,5 +1,6 @@
 import { MAX_COUNTER } from '../../core/atomic.js';
-import type { AtomicOperation, Delta, JsonByKey, LifetimeChange, NewSession, SessionRef } from '../../core/store.js';
+import { objectText } from '../../core/json-profile.js';
+import type { AtomicOperation, Delta, LifetimeChange, NewSession, SessionRef } from '../../core/store.js';
 import { PREVIOUS_TOKEN_MILLISECONDS } from '../../core/token.js';
 import { channelOf, PostgresAnnouncements } from '../cache/postgres-announcements.js';
 import type { RawRow, Statement } from '../connection.js';
@@ -498,10 +499,4 @@ function orNever(touchAfter: number): number | null {
 
 function valueOf([value]: RawRow): { value: string | undefined } {
   return { value: value ?? undefined };
-}
-
-function objectText(values: JsonByKey): string {
-  let members = '';
-  for (const key of Object.keys(values)) members += `${members && ','}${JSON.stringify(key)}:${values[key]!}`;
-  return `{${members}}`;
 }
