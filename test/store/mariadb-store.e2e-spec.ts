@@ -171,11 +171,11 @@ for (const type of MYSQL_TYPES) {
       for (const client of holders.splice(0)) client.destroy();
     });
 
-    /** The ids of connections that run a statement of this kind, once there is one. */
+    /** The ids of connections that run a statement of this kind, once there is one. One that was killed is listed until it is gone. */
     const running = async (verb: string) => {
       for (const end = performance.now() + 5_000; performance.now() < end; await delay(5)) {
         const rows = await database.query<{ ID: number }>(
-          'SELECT ID FROM information_schema.PROCESSLIST WHERE DB = ? AND INFO LIKE ?',
+          "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = ? AND INFO LIKE ? AND COMMAND <> 'Killed'",
           [database.name, `${verb}%`],
         );
         if (rows.length > 0) return rows.map((row) => row.ID);
