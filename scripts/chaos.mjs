@@ -114,8 +114,8 @@ function chosenFaults() {
 }
 
 async function run(faults) {
-  const { dataSource } = await import(`./race/databases/${database.family}.mjs`);
-  await createSessions(dataSource(database.location));
+  const { dataSource, entity } = await import(`./race/databases/${database.family}.mjs`);
+  await createSessions(dataSource(database.location), entity);
   await database.watch();
   const version = await database.version();
   console.log(`${values.database} ${version}, seed ${seed}`);

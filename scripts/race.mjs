@@ -40,14 +40,14 @@ if (!databases.includes(values.database)) throw new Error(`--database is one of 
 if (!values.built) execFileSync(process.execPath, ['scripts/build-lib.mjs'], { cwd: root, stdio: 'inherit' });
 // Imported late: it imports what was built just now.
 const { createTables } = await import('./race/tables.mjs');
-const { dataSource, start } = await import(`./race/databases/${values.database}.mjs`);
+const { dataSource, entity, start } = await import(`./race/databases/${values.database}.mjs`);
 
 const size = { processes, workers, rounds, seed };
 const database = await start();
 let library;
 let control;
 try {
-  await createTables(dataSource(database.location));
+  await createTables(dataSource(database.location), entity);
   library = await contest('library', database, values.database, size);
   control = await contest('naive', database, values.database, size);
 } finally {

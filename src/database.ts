@@ -1,4 +1,4 @@
-import { CreateSessions1764000000000 } from 'nestjs-typeorm-session';
+import { CreateSessionFunctions1764300000000, CreateSessions1764000000000 } from 'nestjs-typeorm-session';
 import type { DataSourceOptions } from 'typeorm';
 import { primaryClient } from './primary-client.js';
 
@@ -19,6 +19,6 @@ export function databaseOptions(env: NodeJS.ProcessEnv = process.env): DataSourc
     // Without it, a database that stops answering fills the pool with attempts that wait for minutes.
     connectTimeoutMS: 2000,
     ...(urls.length > 1 ? { extra: { Client: primaryClient(urls) } } : {}),
-    migrations: [CreateSessions1764000000000],
+    migrations: [CreateSessions1764000000000, CreateSessionFunctions1764300000000],
   };
 }

@@ -11,6 +11,9 @@ const EXPRESS_SESSION = { secret: SECRET, resave: false, saveUninitialized: fals
 const FASTIFY_SESSION = { secret: SECRET, saveUninitialized: false, cookie: { secure: false } };
 const PG_SIMPLE = { ...EXPRESS_SESSION, cookie: { maxAge: 30 * DAY } };
 
+/** As the README has them. */
+const MIGRATIONS = ['CreateSessions1764000000000', 'CreateSessionFunctions1764300000000'];
+
 const OURS = { guardAll: true, cookie: { secure: false } };
 
 /**
@@ -21,6 +24,7 @@ const OURS = { guardAll: true, cookie: { secure: false } };
  * @property {'postgres' | 'redis'} [database] none where it keeps nothing
  * @property {boolean} [quick] whether `--quick` runs it too
  * @property {string} [injected] what of ours the controller gets by its constructor, instead of `@Session()`
+ * @property {string[]} [migrations] of ours
  * @property {object} options
  */
 
@@ -46,6 +50,7 @@ export const VARIANTS = [
   ours('ours', OURS, { quick: true }),
   ours('ours (cache)', { ...OURS, cache: {} }, { quick: true }),
   ours('ours (prepared)', { ...OURS, preparedStatements: true }, { quick: true }),
+  ours('ours (without functions)', OURS, { migrations: MIGRATIONS.slice(0, 1) }),
   ours('ours (signed)', { ...OURS, secrets: [SECRET] }),
   ours('ours (CurrentSession)', { ...OURS, currentSession: true }, { injected: 'CurrentSession' }),
   ours('ours (SessionService)', OURS, { injected: 'SessionService' }),
@@ -58,7 +63,8 @@ export const VARIANTS = [
 ];
 
 function ours(name, options, rest = {}) {
-  return { name, door: 'ours', platforms: ['express', 'fastify'], database: 'postgres', options, ...rest };
+  const platforms = ['express', 'fastify'];
+  return { name, door: 'ours', platforms, database: 'postgres', migrations: MIGRATIONS, options, ...rest };
 }
 
 function expressSession(store, database, session, storeOptions, suffix = '') {

@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, beforeEach, jest } from '@jest/globals';
-import { CreateSessions1764000000000, type SessionColumns } from 'nestjs-typeorm-session';
+import {
+  CreateSessionFunctions1764300000000,
+  CreateSessions1764000000000,
+  type SessionColumns,
+} from 'nestjs-typeorm-session';
 import { DataSource, type Repository } from 'typeorm';
 import { startApp, type Platform, type TestAppOptions } from './app.js';
 import type { DatabaseKind, OpenDatabase } from './databases.js';
@@ -57,7 +61,7 @@ export function useDatabase(
           typeorm: {
             ...(lab.database.others?.[node - 1] ?? lab.database.typeorm),
             ...entities,
-            migrations: [CreateSessions1764000000000],
+            migrations: [CreateSessions1764000000000, CreateSessionFunctions1764300000000],
             migrationsRun: node === 0,
           },
           // Hundreds of requests at once are no measure of speed.

@@ -80,4 +80,5 @@ export { SessionColumns } from './storage/entities/session-columns.js';
 export { SqliteSessionColumns, Session as SqliteSessionEntity } from './storage/entities/sqlite-session.entity.js';
 export { connectPgSimple, type ConnectPgSimpleOptions } from './storage/legacy/connect-pg-simple.js';
 export { connectTypeorm, type ConnectTypeormOptions } from './storage/legacy/connect-typeorm.js';
+export { CreateSessionFunctions1764300000000 } from './storage/migrations/create-session-functions.js';
 export { CreateSessions1764000000000 } from './storage/migrations/create-sessions.js';

@@ -3,6 +3,7 @@ import { Controller, Get, HttpCode, Injectable, Module, Post, Put, type INestApp
 import { TypeOrmModule } from '@nestjs/typeorm';
 import {
   createSessionDecorator,
+  CreateSessionFunctions1764300000000,
   CreateSessions1764000000000,
   CurrentSession,
   Session,
@@ -128,7 +129,7 @@ class LoadedController {
       type: 'postgres',
       url: process.env.DATABASE_URL,
       autoLoadEntities: true,
-      migrations: [CreateSessions1764000000000],
+      migrations: [CreateSessions1764000000000, CreateSessionFunctions1764300000000],
       migrationsRun: true,
       connectTimeoutMS: 2000,
     }),

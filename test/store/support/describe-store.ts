@@ -1,6 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
-import { CreateSessions1764000000000, type SessionColumns } from 'nestjs-typeorm-session';
+import {
+  CreateSessionFunctions1764300000000,
+  CreateSessions1764000000000,
+  type SessionColumns,
+} from 'nestjs-typeorm-session';
 import { describeSessionStore } from 'nestjs-typeorm-session/testing';
 import { DataSource, type DataSourceOptions, type EntityTarget } from 'typeorm';
 import type { CacheLimits } from '../../../libs/session/src/storage/cache/session-cache.js';
@@ -13,12 +17,15 @@ export interface StoreDatabase {
   create(): Promise<{ readonly typeorm: Partial<TypeOrmModuleOptions>; drop(): Promise<void> }>;
   readonly cache?: CacheLimits;
   readonly preparedStatements?: boolean;
+  /** Statements that the database keeps as functions. */
+  readonly functions?: boolean;
 }
 
 const MAX_BYTES = 65_536;
 
 /** Runs the conformance suite on the SQL store. */
-export function describeStoreOn({ name, entity, create, cache, preparedStatements = false }: StoreDatabase): void {
+export function describeStoreOn(stored: StoreDatabase): void {
+  const { name, entity, create, cache, preparedStatements = false, functions = false } = stored;
   let dataSource: DataSource;
 
   /** Changes a row past the store. */
@@ -36,15 +43,15 @@ export function describeStoreOn({ name, entity, create, cache, preparedStatement
       dataSource = new DataSource({
         ...database.typeorm,
         entities: [entity],
-        migrations: [CreateSessions1764000000000],
+        migrations: [CreateSessions1764000000000, ...(functions ? [CreateSessionFunctions1764300000000] : [])],
         migrationsRun: true,
       } as DataSourceOptions);
       await dataSource.initialize();
       // Many requests at once on one row are no measure of speed.
       const limits = { deadline: 15_000, maxBytes: MAX_BYTES, preparedStatements };
       const store = createStore(dataSource, entity, limits, () => {}, cache);
-      // It is listened before the first test, so that the tests are about a cache that works.
-      if (cache) await store.check();
+      // It is listened before the first test, so that the tests are about a cache that works; and functions are looked for.
+      if (cache || functions) await store.check();
       const close = async () => {
         await dataSource.destroy();
         await database.drop();

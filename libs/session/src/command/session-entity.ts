@@ -1,19 +1,15 @@
 import type { DataSource, EntityTarget } from 'typeorm';
 import type { SessionColumns } from '../storage/entities/session-columns.js';
+import { sessionEntitiesIn } from '../storage/session-table.js';
 import { CommandError } from './command-error.js';
 
-/** Properties that together no other entity has. */
-const TELLING = ['tokenHash', 'previousTokenHash', 'absoluteExpiresAt', 'lastWrite'];
-
 /**
- * The session entity of a data source, by its name or by its columns: its class may come from another copy of this package.
+ * The session entity of a data source, by its name or by its columns.
  *
  * @throws CommandError where there is none, or where there are several and no name.
  */
 export function sessionEntity(dataSource: DataSource, wanted: string | undefined): EntityTarget<SessionColumns> {
-  const sessions = dataSource.entityMetadatas.filter((entity) =>
-    TELLING.every((property) => entity.findColumnWithPropertyName(property)),
-  );
+  const sessions = sessionEntitiesIn(dataSource);
   const names = sessions.map(({ name }) => name).join(', ');
   const found = wanted === undefined ? sessions : sessions.filter(({ name }) => name === wanted);
   if (found.length === 1) return found[0]!.target as EntityTarget<SessionColumns>;

@@ -5,6 +5,7 @@ export { MysqlSessionColumns, Session as MysqlSessionEntity } from '../storage/e
 export { PostgresSessionColumns, Session as SessionEntity } from '../storage/entities/postgres-session.entity.js';
 export { SessionColumns } from '../storage/entities/session-columns.js';
 export { SqliteSessionColumns, Session as SqliteSessionEntity } from '../storage/entities/sqlite-session.entity.js';
+export { CreateSessionFunctions1764300000000 } from '../storage/migrations/create-session-functions.js';
 export { CreateSessions1764000000000 } from '../storage/migrations/create-sessions.js';
 export { ExpressSessionError, type ExpressSessionErrorCode } from './express-session.error.js';
 export type { ExpressSessionStoreOptions } from './express-session.options.js';

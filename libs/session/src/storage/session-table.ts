@@ -1,4 +1,4 @@
-import type { DataSource, EntityTarget } from 'typeorm';
+import type { DataSource, EntityMetadata, EntityTarget } from 'typeorm';
 import { SessionConfigError } from '../core/errors.js';
 import type { SessionColumns } from './entities/session-columns.js';
 
@@ -28,6 +28,16 @@ export interface SessionTable {
   readonly label: string;
   /** Quoted column by property. */
   readonly columns: Readonly<Record<(typeof PROPERTIES)[number], string>>;
+}
+
+/** Properties that together no other entity has. */
+const TELLING = ['tokenHash', 'previousTokenHash', 'absoluteExpiresAt', 'lastWrite'];
+
+/** The session entities of a data source, by their columns: their class may come from another copy of this package. */
+export function sessionEntitiesIn(dataSource: DataSource): EntityMetadata[] {
+  return dataSource.entityMetadatas.filter((entity) =>
+    TELLING.every((property) => entity.findColumnWithPropertyName(property)),
+  );
 }
 
 /**

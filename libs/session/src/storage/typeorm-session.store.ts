@@ -79,9 +79,10 @@ export class TypeOrmSessionStore implements SessionStore {
   }
 
   async check(): Promise<void> {
-    const { dialect, table } = this.#parts;
+    const { dialect, table, connection: way } = this.#parts;
     const check: Operation<void> = async (connection) => {
       await dialect.checkServer?.(connection, table);
+      await way.findFunctions?.(connection, table);
       await selfCheck(this.#operations, connection);
     };
     try {

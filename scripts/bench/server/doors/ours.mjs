@@ -1,6 +1,7 @@
 // The library as it is built, from the worktree that the benchmark runs in.
 import { TypeOrmModule } from '@nestjs/typeorm';
 import {
+  CreateSessionFunctions1764300000000,
   CreateSessions1764000000000,
   CurrentSession,
   Session,
@@ -9,6 +10,7 @@ import {
 } from '../../../../libs/session/dist/esm/index.js';
 import { POOL_SIZE } from '../../variants.mjs';
 
+const MIGRATIONS = { CreateSessions1764000000000, CreateSessionFunctions1764300000000 };
 const INJECTED = { CurrentSession, SessionService };
 
 export function openDoor({ variant, url }) {
@@ -18,7 +20,7 @@ export function openDoor({ variant, url }) {
         type: 'postgres',
         url,
         autoLoadEntities: true,
-        migrations: [CreateSessions1764000000000],
+        migrations: variant.migrations.map((name) => MIGRATIONS[name]),
         migrationsRun: true,
         connectTimeoutMS: 2000,
         poolSize: POOL_SIZE,

@@ -97,9 +97,17 @@ export interface SessionOperations {
 /** Sentences for what the boot check finds, by the `reason` of the failed statement. */
 export type SetupProblem = 'no-table' | 'no-column' | 'no-permission';
 
+/** A function in the database, and how it is made and removed. */
+export interface DatabaseFunction {
+  readonly create: string;
+  readonly drop: string;
+}
+
 /** The way to the database that an application's data source has open. */
 export interface DialectConnection {
   readonly runner: Runner;
+  /** Finds which of the dialect's functions are in the database, and calls them from now on. Default: there are none. */
+  findFunctions?(connection: Connection, table: SessionTable): Promise<void>;
   /** The connection of a query runner that is in a transaction of the application. */
   join(queryRunner: Pick<QueryRunner, 'connect'>): Promise<Connection>;
 }
@@ -112,8 +120,10 @@ export interface SessionDialect {
   placeholder(position: number): string;
   /** The class that an application's entity for it extends for columns of its own. */
   readonly columnsName: string;
-  /** @param warn is told of a set-up that works and will hurt. */
-  /** @param prepares statements by name; see `preparesStatements`. Default: false. */
+  /**
+   * @param warn is told of a set-up that works and will hurt.
+   * @param prepares statements by name; see `preparesStatements`. Default: false.
+   */
   connect(dataSource: DataSource, warn: (sentence: string) => void, prepares?: boolean): DialectConnection;
 
   /** Whether it can prepare statements by name. Default: false. */
@@ -136,6 +146,8 @@ export interface SessionDialect {
   readonly table: TableOptions;
   /** What TypeORM cannot say of that table, for the migration as well. Default: nothing. */
   readonly tableSettings?: readonly string[];
+  /** Functions that stand for statements, for a migration of their own. Default: none. */
+  functions?(table: SessionTable): DatabaseFunction[];
 }
 
 /** What a token, a user's sessions, expired rows and a replaced token are found by. */

@@ -2,10 +2,13 @@ import { channelOf, PostgresAnnouncements } from '../cache/postgres-announcement
 import type { RawRow } from '../connection.js';
 import { openListener } from '../drivers/node-postgres-listener.js';
 import { NodePostgresPool } from '../drivers/node-postgres.js';
+import { StatementCalls } from '../drivers/statement-calls.js';
+import { StatementNames } from '../drivers/statement-names.js';
 import { connectPool } from '../pooled-runner.js';
 import type { SessionTable } from '../session-table.js';
 import { ANY_HASH } from './asked-hashes.js';
 import { SESSION_INDICES, type FoundRow, type SessionDialect, type SessionOperations } from './dialect.js';
+import { functionsIn, statementFunctions } from './postgres-functions.js';
 import { addFound, sessionIn } from './postgres-rows.js';
 import { postgresStatements } from './postgres-statements.js';
 import { affectedBy, expiriesOf, expiryOf, lookOf, numberFrom, rowOf } from './rows.js';
@@ -18,17 +21,33 @@ export const postgresDialect: SessionDialect = {
   preparesStatements: true,
 
   connect(dataSource, warn, prepares) {
-    const pool = new NodePostgresPool(dataSource, prepares);
+    const calls = new StatementCalls(warn);
+    const pool = new NodePostgresPool(dataSource, { names: prepares ? new StatementNames() : undefined, calls });
     if (!pool.limitsConnecting) {
       warn(
         'The data source sets no time limit on connecting, so a database that stops answering can fill the pool for minutes. ' +
           'Set connectTimeoutMS (2000, say) in TypeOrmModule.forRoot().',
       );
     }
-    return connectPool(pool);
+    return {
+      ...connectPool(pool),
+      async findFunctions(connection, table) {
+        // What is prepared by name needs none.
+        if (prepares) return;
+        const wanted = statementFunctions(table);
+        const found = await functionsIn(connection, wanted);
+        calls.learn(found);
+        if (found.length === 0 || found.length === wanted.length) return;
+        warn(
+          `Of the ${wanted.length} functions that this version has for its session statements, ${found.length} are in the database and may be called. ` +
+            'The other statements are planned each time. Run the migration CreateSessionFunctions of this version, and grant EXECUTE on what it makes.',
+        );
+      },
+    };
   },
 
   operations: postgresOperations,
+  functions: statementFunctions,
 
   announcements(dataSource, { label }, runner, { emit, warn }) {
     return new PostgresAnnouncements({

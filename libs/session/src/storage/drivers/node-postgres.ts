@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
 import type { Statement, StatementFailure, StatementResult, RawRow } from '../connection.js';
 import type { DriverFailure, DriverPool } from '../pooled-runner.js';
-import { StatementNames } from './statement-names.js';
+import type { StatementCalls } from './statement-calls.js';
+import type { StatementNames } from './statement-names.js';
 
 /** As much of node-postgres as sessions need. */
 interface PgPool {
@@ -49,10 +50,12 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   readonly #listened = new WeakSet<PgClient>();
   readonly #inUse = new Set<PgClient>();
   readonly #names: StatementNames | undefined;
+  readonly #calls: StatementCalls | undefined;
 
-  /** @param prepares statements by name. */
-  constructor(dataSource: DataSource, prepares = false) {
-    this.#names = prepares ? new StatementNames() : undefined;
+  /** @param spelling prepares statements by name, or calls functions instead of them. Default: they go as they are. */
+  constructor(dataSource: DataSource, spelling: { names?: StatementNames | undefined; calls?: StatementCalls } = {}) {
+    this.#names = spelling.names;
+    this.#calls = spelling.calls;
     this.#pool = (dataSource.driver as unknown as { master: PgPool }).master;
     this.#pool.on('acquire', (client) => this.#inUse.add(client));
     this.#pool.on('release', (_, client) => this.#inUse.delete(client));
@@ -74,12 +77,21 @@ export class NodePostgresPool implements DriverPool<PgClient> {
   }
 
   /** By a callback: of the promise that node-postgres gives, garbage collection took a tenth of each request's time. */
-  query(client: PgClient, { sql, parameters }: Statement): Promise<StatementResult> {
+  query(client: PgClient, statement: Statement): Promise<StatementResult> {
+    const { sql, parameters } = statement;
+    const call = this.#calls?.of(sql);
     return new Promise((resolve, reject) => {
-      client.query(new Query(sql, parameters, this.#names?.of(sql)), (error, result) => {
-        // Whatever it fails with is described by who asked, and is an Error of node-postgres.
-        if (error) reject(error as Error);
-        else resolve({ rows: result.rows, affected: result.rowCount ?? 0, insertId: 0 });
+      client.query(new Query(call ?? sql, parameters, this.#names?.of(sql)), (error, result) => {
+        if (!error) {
+          resolve({ rows: result.rows, affected: result.rowCount ?? 0, insertId: 0 });
+        } else if (call !== undefined && isUncallable(sqlStateOf(error))) {
+          // It has not happened, and goes as it is from now on.
+          this.#calls!.forget(sqlStateOf(error));
+          resolve(this.query(client, statement));
+        } else {
+          // Whatever it fails with is described by who asked, and is an Error of node-postgres.
+          reject(error as Error);
+        }
       });
     });
   }
@@ -128,6 +140,18 @@ const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
  */
 function isUnprepared(sqlState: string): boolean {
   return ['26000', '42P05', '0A000'].includes(sqlState);
+}
+
+/**
+ * undefined_function, insufficient_privilege (which the statement itself may have), and datatype_mismatch: the function answers in
+ * other types than a column that has changed.
+ */
+function isUncallable(sqlState: string): boolean {
+  return ['42883', '42501', '42804'].includes(sqlState);
+}
+
+function sqlStateOf(error: unknown): string {
+  return (error as Partial<PgError>).code ?? '';
 }
 
 /** The server, or a pooler in front of it, has closed the connection. `severity` is translated where the server is set to. */
