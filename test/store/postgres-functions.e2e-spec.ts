@@ -34,7 +34,8 @@ const VERBS = ['create', 'create_many', 'find', 'find_many', 'update', 'update_m
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 type StartOptions = { entity?: EntityTarget<SessionColumns>; preparedStatements?: boolean };
 const IS_OURS = "proname ~ '^session_.*_[0-9a-f]{12}$'";
-const CONNECTS_IN_TIME = { connectTimeoutMS: 2_000 };
+const NAME = 'with functions';
+const CONNECTED = { applicationName: NAME, connectTimeoutMS: 2_000 };
 
 @Entity({ name: 'visits', schema: 'web' })
 class Visit extends PostgresSessionColumns {
@@ -64,7 +65,7 @@ describe('[functions] statements that the database keeps as functions', () => {
   });
 
   async function open(options: Partial<PostgresOptions> = {}): Promise<DataSource> {
-    const given = { type: 'postgres', url: database.url, entities: [SessionEntity], ...CONNECTS_IN_TIME };
+    const given = { type: 'postgres', url: database.url, entities: [SessionEntity], ...CONNECTED };
     const dataSource = await new DataSource({ ...given, ...options } as PostgresOptions).initialize();
     opened.push(dataSource);
     return dataSource;
@@ -81,9 +82,8 @@ describe('[functions] statements that the database keeps as functions', () => {
   /** Of each function whether it was called. The processes of the server tell when they end. */
   async function called(dataSource: DataSource): Promise<string[]> {
     await dataSource.destroy();
-    const others = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = ''
-                    AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND query NOT LIKE '%pg_stat_%'`;
-    while ((await database.query(others)).length > 0) await delay(10);
+    const others = 'SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()';
+    while ((await database.query(others, [NAME])).length > 0) await delay(10);
     const sql = 'SELECT funcname FROM pg_stat_user_functions WHERE calls > 0 ORDER BY 1';
     return (await database.query<{ funcname: string }>(sql)).map(({ funcname }) => verbOf(funcname));
   }
