@@ -25,8 +25,9 @@ export function documentOf(result) {
 Sessions of this module, of other stores, and none at all, side by side on one machine and in turns: real servers on real
 sockets, PostgreSQL ${result.databases.postgres?.server_version} and Redis ${result.databases.redis?.redis_version} that both wait for the disk. One application process,
 all with ${result.serverFlags.map((flag) => `\`${flag}\``).join(' ')} ([019](decisions/019-servers-that-wait-for-their-turn.md)); the load comes from a process of its own and
-compares every answer. What the figures mean and what was done about them is
-in [performance.md](performance.md); the configurations are in [the result](results/bench.json).
+compares every answer. \`ours\` is set up as the README does it, with [functions](databases.md#functions) in PostgreSQL; its variants say
+what they do otherwise, and \`prepared\` is with \`preparedStatements: true\`, which calls none. What the figures mean and what was done
+about them is in [performance.md](performance.md); the configurations are in [the result](results/bench.json).
 
 \`npm run bench -- --json docs/results/bench.json --markdown docs/benchmark.md\` wrote this page.
 
