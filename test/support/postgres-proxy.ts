@@ -23,7 +23,11 @@ export interface PostgresProxy {
   close(): Promise<void>;
 }
 
-export async function startPostgresProxy(databaseUrl: string): Promise<PostgresProxy> {
+/** @param meaningOf what a statement stands for, to be told in place of it. Default: itself. */
+export async function startPostgresProxy(
+  databaseUrl: string,
+  meaningOf: (sql: string) => string = (sql) => sql,
+): Promise<PostgresProxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   const statements: string[] = [];
@@ -43,7 +47,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     const forward = async (chunk: Buffer) => {
       const found: string[] = [];
       pending = Buffer.concat([pending, chunk]);
-      for (let message = next(); message; message = next()) found.push(...sqlOf(message));
+      for (let message = next(); message; message = next()) found.push(...sqlOf(message).map(meaningOf));
       statements.push(...found);
       for (const sql of found) {
         await proxy.beforeStatement?.(sql);

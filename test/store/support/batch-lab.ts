@@ -1,10 +1,12 @@
-import { afterAll, afterEach, beforeAll, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { SessionEntity, type SessionStore } from 'nestjs-typeorm-session';
+import { CreateSessionFunctions1764300000000, SessionEntity, type SessionStore } from 'nestjs-typeorm-session';
 import { DataSource } from 'typeorm';
 import type { Delta, NewSession, SessionRef } from '../../../libs/session/src/core/store.js';
 import { createToken, hashToken } from '../../../libs/session/src/core/token.js';
 import { createStore } from '../../../libs/session/src/storage/create-store.js';
+import { statementFunctions } from '../../../libs/session/src/storage/dialects/postgres-functions.js';
+import { sessionTable } from '../../../libs/session/src/storage/session-table.js';
 import { createDatabase, migrate, type TestDatabase } from '../../support/database.js';
 import { startPostgresProxy, type PostgresProxy } from '../../support/postgres-proxy.js';
 
@@ -19,13 +21,38 @@ export class BatchLab {
   proxy!: PostgresProxy;
   store!: SessionStore;
   readonly dataSources: DataSource[] = [];
+  /** The statements by the calls of the functions that stand for them. */
+  readonly statementOf = new Map<string, string>();
+  called = 0;
 
   /** One more store, as another node has it. */
   async open(deadline: number): Promise<SessionStore> {
     const options = { entities: [SessionEntity], extra: { max: 10 } };
     const dataSource = new DataSource({ type: 'postgres', url: this.proxy.url, ...options });
     this.dataSources.push(await dataSource.initialize());
-    return createStore(dataSource, SessionEntity, { deadline, maxBytes: 65_536 }, () => {});
+    const store = createStore(dataSource, SessionEntity, { deadline, maxBytes: 65_536 }, () => {});
+    // It looks for the functions.
+    if (this.statementOf.size > 0) await store.check();
+    return store;
+  }
+
+  /** Creates the functions, and knows what their calls mean. */
+  async createFunctions(): Promise<void> {
+    const migrations = [CreateSessionFunctions1764300000000];
+    const options = { entities: [SessionEntity], migrations, migrationsTableName: 'functions_migrations' };
+    const dataSource = await new DataSource({ type: 'postgres', url: this.database.url, ...options }).initialize();
+    await dataSource.runMigrations();
+    for (const { sql, call } of statementFunctions(sessionTable(dataSource, SessionEntity, ''))) {
+      this.statementOf.set(call, sql);
+    }
+    await dataSource.destroy();
+  }
+
+  /** What a statement on the wire stands for. */
+  meaningOf(sql: string): string {
+    const statement = this.statementOf.get(sql);
+    if (statement !== undefined) this.called++;
+    return statement ?? sql;
   }
 
   async create(data: Record<string, unknown> = {}): Promise<SessionRef> {
@@ -91,8 +118,14 @@ export function delta(values: Record<string, unknown>, unset: string[] = []): De
   return { set, unset };
 }
 
-/** @param settings of the database, such as `default_transaction_isolation = 'repeatable read'`. */
-export function useBatchLab(settings: readonly string[] = []): BatchLab {
+export interface BatchLabOptions {
+  /** Of the database, such as `default_transaction_isolation = 'repeatable read'`. */
+  readonly settings?: readonly string[];
+  /** Statements are kept as functions. */
+  readonly functions?: boolean;
+}
+
+export function useBatchLab({ settings = [], functions = false }: BatchLabOptions = {}): BatchLab {
   const lab = new BatchLab();
   jest.setTimeout(20_000);
 
@@ -101,7 +134,8 @@ export function useBatchLab(settings: readonly string[] = []): BatchLab {
     const name = new URL(lab.database.url).pathname.slice(1);
     for (const setting of settings) await lab.database.query(`ALTER DATABASE ${name} SET ${setting}`);
     await migrate(lab.database.url);
-    lab.proxy = await startPostgresProxy(lab.database.url);
+    if (functions) await lab.createFunctions();
+    lab.proxy = await startPostgresProxy(lab.database.url, (sql) => lab.meaningOf(sql));
     // No measure of speed on a busy machine.
     lab.store = await lab.open(15_000);
   });
@@ -116,6 +150,8 @@ export function useBatchLab(settings: readonly string[] = []): BatchLab {
     for (const dataSource of lab.dataSources) await dataSource.destroy();
     await lab.proxy?.close();
     await lab.database?.drop();
+    // Else it would be about statements as they are.
+    expect(lab.called > 0).toBe(functions);
   });
 
   return lab;

@@ -1,0 +1,3 @@
+import { describeBatches } from './support/describe-batches.js';
+
+describeBatches(true);
