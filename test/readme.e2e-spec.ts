@@ -569,7 +569,7 @@ describe('the documents', () => {
     const figures = ['express', 'fastify'].flatMap((platform) => {
       const stack = platform === 'express' ? 'express-session + ' : '@fastify/session + ';
       const stores = ['connect-pg-simple', 'connect-typeorm', 'connect-redis'].map((store) => stack + store);
-      const variants = ['ours', 'ours (prepared)', 'select', ...stores, 'bare'];
+      const variants = ['ours', 'ours (without functions)', 'select', ...stores, 'bare'];
       return ['read', 'write', 'sign-in'].map((scenario) =>
         variants.map((variant) => rpsOf(platform, scenario, variant)),
       );
