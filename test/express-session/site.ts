@@ -6,6 +6,7 @@ import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import session, { type SessionOptions, type Store } from 'express-session';
 import {
+  CreateSessionFunctions1764300000000,
   CreateSessions1764000000000,
   ExpressSessionStore,
   type ExpressSessionStoreOptions,
@@ -91,7 +92,7 @@ export async function openExpressStore(
   const dataSource = new DataSource({
     ...typeorm,
     entities: [options.entity],
-    migrations: [CreateSessions1764000000000],
+    migrations: [CreateSessions1764000000000, CreateSessionFunctions1764300000000],
     migrationsRun: true,
   } as DataSourceOptions);
   const store = new ExpressSessionStore(dataSource, { cleanup: false, ...options });

@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SessionRef, SessionStore } from '../../libs/session/src/core/store.js';
 import { createToken, hashToken } from '../../libs/session/src/core/token.js';
-import { delta, NEVER } from './support/batch-lab.js';
+import { delta } from './support/batch-lab.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
 import { eventually, useCacheLab } from './support/cache-lab.js';
+import { NEVER } from './support/without-touch.js';
 
 /** Milliseconds after which another node has to know. */
 const BOUND = 200;

@@ -41,11 +41,13 @@ export function openPool(url: string, options: pg.PoolConfig = {}): pg.Pool {
   return pool;
 }
 
-/** Runs the library's migration, as a deployment of the application would. */
-export async function migrate(url: string): Promise<void> {
+/** Runs the library's migration, as a deployment of the application would; with that of the functions, where they are wanted. */
+export async function migrate(url: string, { functions = false } = {}): Promise<void> {
   // Imported late: tests of the storage alone need a database and not the whole library.
-  const { CreateSessions1764000000000 } = await import('nestjs-typeorm-session');
-  const dataSource = new DataSource({ type: 'postgres', url, migrations: [CreateSessions1764000000000] });
+  const { CreateSessionFunctions1764300000000, CreateSessions1764000000000, SessionEntity } =
+    await import('nestjs-typeorm-session');
+  const migrations = [CreateSessions1764000000000, ...(functions ? [CreateSessionFunctions1764300000000] : [])];
+  const dataSource = new DataSource({ type: 'postgres', url, entities: [SessionEntity], migrations });
   await dataSource.initialize();
   try {
     await dataSource.runMigrations();

@@ -10,7 +10,8 @@ import { channelOf } from '../../../libs/session/src/storage/cache/postgres-anno
 import { createStore } from '../../../libs/session/src/storage/create-store.js';
 import { createDatabase, migrate, type TestDatabase } from '../../support/database.js';
 import { startPostgresProxy, type PostgresProxy } from '../../support/postgres-proxy.js';
-import { delta, NEVER } from './batch-lab.js';
+import { delta } from './batch-lab.js';
+import { NEVER } from './without-touch.js';
 
 const HOUR = 3_600_000;
 

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { SessionRef } from '../../../libs/session/src/core/store.js';
 import { Gate } from '../../support/lab.js';
 import { whileLocked } from '../../support/row-lock.js';
-import { delta, isShared, NEVER, newSession, useBatchLab } from './batch-lab.js';
+import { delta, isShared, newSession, useBatchLab } from './batch-lab.js';
+import { NEVER } from './without-touch.js';
 
 /** What holds of statements that sessions share, whether they go as they are or are kept as functions. */
 export function describeBatches(functions: boolean): void {
@@ -39,7 +40,7 @@ export function describeBatches(functions: boolean): void {
           lab.find(),
           lab.find(bob, bob),
         ]);
-        expect(found.map((one) => one.sort((a: any, b: any) => a.n - b.n))).toEqual([
+        expect((found as { n: number }[][]).map((one) => one.sort((a, b) => a.n - b.n))).toEqual([
           [{ n: 0 }, { n: 2 }],
           [{ n: 1 }],
           [{ n: 0 }],
@@ -142,6 +143,10 @@ export function describeBatches(functions: boolean): void {
       // Where five statements have failed, nobody asks for a quarter of a second.
       await new Promise((resolve) => setTimeout(resolve, 300));
       expect(await lab.find(refs[0]!.tokenHash)).toEqual([{ n: 0 }]);
+    });
+
+    it('[batch] [functions] are calls of functions where these are there, and of none elsewhere', () => {
+      expect([...lab.called]).toEqual(functions ? expect.arrayContaining(['find', 'find_many']) : []);
     });
   });
 
@@ -302,6 +307,10 @@ export function describeBatches(functions: boolean): void {
       );
       expect(kinds).toEqual(['INSERT', 'INSERT']);
     });
+
+    it('[batch] [functions] are calls of functions where these are there, and of none elsewhere', () => {
+      expect([...lab.called]).toEqual(functions ? expect.arrayContaining(['create', 'create_many']) : []);
+    });
   });
 
   describe('updates of one turn', () => {
@@ -450,6 +459,10 @@ export function describeBatches(functions: boolean): void {
       );
       expect(kinds).toEqual(['UPDATE', 'UPDATE', 'UPDATE', 'SELECT', 'SELECT', 'SELECT']);
     });
+
+    it('[batch] [functions] are calls of functions where these are there, and of none elsewhere', () => {
+      expect([...lab.called]).toEqual(functions ? expect.arrayContaining(['update', 'update_many']) : []);
+    });
   });
 
   describe('touches of one turn', () => {
@@ -500,6 +513,7 @@ export function describeBatches(functions: boolean): void {
           'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
         );
         expect(deadlocks).toBe('0');
+        expect(lab.called.has('update_many')).toBe(functions);
       });
     });
   }

@@ -9,6 +9,7 @@ import { describeSessionStore } from 'nestjs-typeorm-session/testing';
 import { DataSource, type DataSourceOptions, type EntityTarget } from 'typeorm';
 import type { CacheLimits } from '../../../libs/session/src/storage/cache/session-cache.js';
 import { createStore } from '../../../libs/session/src/storage/create-store.js';
+import { withoutTouch } from './without-touch.js';
 
 /** A kind of database, and how to get an empty one. */
 export interface StoreDatabase {
@@ -56,7 +57,7 @@ export function describeStoreOn(stored: StoreDatabase): void {
         await dataSource.destroy();
         await database.drop();
       };
-      return { store, close };
+      return { store: functions ? withoutTouch(store) : store, close };
     },
     {
       maxBytes: MAX_BYTES,

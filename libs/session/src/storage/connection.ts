@@ -1,4 +1,4 @@
-/** SQL and its parameters, made anew for every call: nothing is prepared by name, which poolers would not survive. */
+/** SQL and its parameters. By default nothing is prepared by name, which poolers would not survive. */
 export interface Statement {
   readonly sql: string;
   readonly parameters: readonly unknown[];

@@ -120,7 +120,7 @@ export function postgresStatements({ name, label, columns: c }: SessionTable, an
     };
   };
 
-  // Of what every request sends the text is made once: it is long, and a driver looks up by it what is prepared.
+  // Of what every request sends the text is made once: it is long, and a driver looks up by it what is prepared, or kept as a function.
   const lookUp = (hashes: string) =>
     `SELECT ${foundColumns(c)} FROM ${name} WHERE ${c.tokenHash} = ${hashes} OR ${c.previousTokenHash} = ${hashes}`;
   const findOne = lookUp('$1::bytea');
