@@ -368,6 +368,7 @@ describe('the tables of the README', () => {
       guardAll: false,
       currentSession: false,
       requestSession: false,
+      expressPrototypes: true,
       ...rest,
       ...lifetime,
     };

@@ -439,4 +439,19 @@ describe.each(PLATFORMS)('the module on %s', (platform) => {
     expect((second.app as INestApplication).get(HttpAdapterHost).httpAdapter).toBeDefined();
     await second.close();
   });
+
+  it.each([undefined, true, false])(
+    '[express objects] its server makes what Express needs by itself, with expressPrototypes: %s',
+    async (expressPrototypes) => {
+      const { app, client } = await start({ session: { guardAll: true, cleanup: false, expressPrototypes } });
+      const { request: wanted } = app.getHttpAdapter().getInstance() as { request?: object };
+      let isBornSo: boolean | undefined;
+      app.getHttpServer().prependListener('request', (request: object) => {
+        isBornSo = Object.getPrototypeOf(request) === wanted;
+      });
+      expect((await client().get('/doors/decorator')).status).toBe(200);
+      const isNeeded = platform === 'express' && Number.parseInt(process.versions.v8, 10) < 13;
+      expect(isBornSo).toBe(isNeeded && expressPrototypes !== false);
+    },
+  );
 });

@@ -6,6 +6,7 @@ import { SessionManager } from '../core/session-manager.js';
 import type { SessionContext } from '../core/session-context.js';
 import type { ResolvedCookieOptions } from '../core/options.js';
 import { CookieTransport } from '../http/cookie-transport.js';
+import { makeExpressObjects, type ExpressApplication } from '../http/express-objects.js';
 import { makeRoomForHold, prepareResponses } from '../http/held-methods.js';
 import { holdResponse } from '../http/held-response.js';
 import { SessionGate } from '../http/session-gate.js';
@@ -28,21 +29,25 @@ interface Gated extends IncomingMessage {
   [GATE]?: SessionGate | undefined;
 }
 
-/** As much of an Express application as its responses need. */
-interface ExpressInstance {
-  readonly response?: object;
-}
-
 /**
- * Makes room on each request and its response for what the session puts there, before Express has touched them: it changes the
- * prototypes of both, and from then on each new property costs a hidden class of its own. The methods that hold a response
+ * Makes room on each request and its response for what the session puts there, before Express has touched them: where it changes the
+ * prototypes of both, each new property costs a hidden class of its own from then on. The methods that hold a response
  * are the application's, for all its responses.
  *
+ * @param application another framework's may look like Express, and have no such prototypes
  * @param server none where the application has no server of its own, as in a function of a cloud; that works too
+ * @param expressPrototypes whether the server is to make them with the prototypes that Express gives them
  */
-export function prepareExpress({ response }: ExpressInstance, server: Server | undefined): void {
+export function prepareExpress(
+  application: Partial<ExpressApplication>,
+  server: Server | undefined,
+  expressPrototypes: boolean,
+): void {
+  const { request, response } = application;
   if (response) prepareResponses(response);
-  server?.prependListener('request', makeRoom);
+  if (!server) return;
+  if (expressPrototypes && request && response) makeExpressObjects(server, { request, response });
+  server.prependListener('request', makeRoom);
 }
 
 function makeRoom(request: IncomingMessage, response: ServerResponse): void {

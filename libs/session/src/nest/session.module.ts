@@ -73,7 +73,10 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     return assemble(fixed, [{ provide: SESSION_OPTIONS, useValue: resolveOptions(rest) }]);
   }
 
-  /** Options from a factory. `guardAll`, `dataSource`, `entity`, `store`, `currentSession` and `requestSession` stand beside it. */
+  /**
+   * Options from a factory. `guardAll`, `dataSource`, `entity`, `store`, `currentSession`, `requestSession` and
+   * `expressPrototypes` stand beside it.
+   */
   static forRootAsync(options: SessionModuleAsyncOptions): DynamicModule {
     const { fixed, rest } = splitOptions(options);
     return assemble(fixed, asyncProviders(rest), rest.imports);
@@ -85,7 +88,8 @@ export class SessionModule implements NestModule, OnModuleInit, OnApplicationShu
     if (!httpAdapter?.getInstance()) return;
     registerApplication(httpAdapter.getInstance<object>(), this.sessions);
     if (httpAdapter.getType() === 'express') {
-      prepareExpress(httpAdapter.getInstance(), httpAdapter.getHttpServer() as Server | undefined);
+      const server = httpAdapter.getHttpServer() as Server | undefined;
+      prepareExpress(httpAdapter.getInstance(), server, this.options.expressPrototypes ?? true);
     }
     if (this.options.currentSession) enterRequests(httpAdapter);
     this.openInFront();

@@ -25,6 +25,11 @@ export interface SessionStaticOptions {
    * request in front of all that Nest runs, `app.use()` in main.ts included. Default: false.
    */
   requestSession?: boolean;
+  /**
+   * On Express with Node 20 or 22: whether the server makes its requests and responses with Express's prototypes, which spares it the
+   * most of what Express costs there (docs/decisions/021-express-objects.md). Default: true.
+   */
+  expressPrototypes?: boolean;
 }
 
 const STATIC_KEYS = [
@@ -34,6 +39,7 @@ const STATIC_KEYS = [
   'store',
   'currentSession',
   'requestSession',
+  'expressPrototypes',
 ] as const satisfies readonly (keyof SessionStaticOptions)[];
 
 export interface SessionModuleOptions extends SessionOptions, SessionStaticOptions {}
@@ -55,9 +61,9 @@ export interface SessionModuleAsyncOptions extends SessionStaticOptions, Pick<Mo
 export function splitOptions<O extends SessionStaticOptions>(
   options: O,
 ): { fixed: SessionStaticOptions; rest: Omit<O, keyof SessionStaticOptions> } {
-  const { guardAll, dataSource, entity, store, currentSession, requestSession, ...rest } = options;
-  const fixed = { guardAll, dataSource, entity, store, currentSession, requestSession };
-  for (const key of ['guardAll', 'currentSession', 'requestSession'] as const) {
+  const { guardAll, dataSource, entity, store, currentSession, requestSession, expressPrototypes, ...rest } = options;
+  const fixed = { guardAll, dataSource, entity, store, currentSession, requestSession, expressPrototypes };
+  for (const key of ['guardAll', 'currentSession', 'requestSession', 'expressPrototypes'] as const) {
     if (fixed[key] !== undefined && typeof fixed[key] !== 'boolean') {
       throw new SessionConfigError(`${key} must be true or false.`);
     }
