@@ -26,7 +26,9 @@ Sessions of this module, of other stores, and none at all, side by side on one m
 sockets, PostgreSQL ${result.databases.postgres?.server_version} and Redis ${result.databases.redis?.redis_version} that both wait for the disk. One application process,
 all with ${result.serverFlags.map((flag) => `\`${flag}\``).join(' ')} ([019](decisions/019-servers-that-wait-for-their-turn.md)); the load comes from a process of its own and
 compares every answer. \`ours\` is set up as the README does it, with [functions](databases.md#functions) in PostgreSQL; its variants say
-what they do otherwise, and \`prepared\` is with \`preparedStatements: true\`, which calls none. What the figures mean and what was done
+what they do otherwise, and \`prepared\` is with \`preparedStatements: true\`, which calls none. On Express with Node 20 and 22 ours has the
+server make requests and responses with Express's prototypes, which makes Express itself quick ([performance.md](performance.md#express)):
+\`bare (prototypes)\` is no session with the same, and \`ours (without prototypes)\` is ours without it. What the figures mean and what was done
 about them is in [performance.md](performance.md); the configurations are in [the result](results/bench.json).
 
 \`npm run bench -- --json docs/results/bench.json --markdown docs/benchmark.md\` wrote this page.

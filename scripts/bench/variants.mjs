@@ -32,6 +32,12 @@ const OURS = { guardAll: true, cookie: { secure: false } };
 export const VARIANTS = [
   { name: 'bare', door: 'bare', platforms: ['express', 'fastify'], quick: true, options: {} },
   {
+    name: 'bare (prototypes)',
+    door: 'bare',
+    platforms: ['express'],
+    options: { expressPrototypes: "as ours makes Express's requests and responses: what a session costs is the rest" },
+  },
+  {
     name: 'select',
     door: 'select',
     platforms: ['express', 'fastify'],
@@ -51,6 +57,7 @@ export const VARIANTS = [
   ours('ours (cache)', { ...OURS, cache: {} }, { quick: true }),
   ours('ours (prepared)', { ...OURS, preparedStatements: true }, { quick: true }),
   ours('ours (without functions)', OURS, { migrations: MIGRATIONS.slice(0, 1) }),
+  ours('ours (without prototypes)', { ...OURS, expressPrototypes: false }, { platforms: ['express'] }),
   ours('ours (signed)', { ...OURS, secrets: [SECRET] }),
   ours('ours (CurrentSession)', { ...OURS, currentSession: true }, { injected: 'CurrentSession' }),
   ours('ours (SessionService)', OURS, { injected: 'SessionService' }),
