@@ -578,6 +578,36 @@ describe('the documents', () => {
     expect(tableUnder('Speed').map(([, ...cells]) => cells)).toEqual(figures);
   });
 
+  it('have the figures of Express with Node 20 and 24 as they were measured', () => {
+    const [old, recent] = ['bench', 'bench-node24'].map(
+      (name) => JSON.parse(readFileSync(join(ROOT, `docs/results/${name}.json`), 'utf8')) as BenchResult,
+    );
+    expect(recent!.rows.filter(({ ok }) => !ok)).toEqual([]);
+    const told = readFileSync(join(ROOT, 'docs/performance.md'), 'utf8');
+    const variants = {
+      'no session, as Nest comes': 'bare',
+      'no session, with prototypes': 'bare (prototypes)',
+      'this, without prototypes': 'ours (without prototypes)',
+      this: 'ours',
+      'a prepared statement by hand': 'select',
+      'connect-redis': 'express-session + connect-redis',
+    };
+    for (const [name, variant] of Object.entries(variants)) {
+      const figures = ['read', 'write'].flatMap((scenario) =>
+        [old, recent].map((result) => {
+          const wanted = { platform: 'express', scenario, variant, connections: 64 };
+          const row = result!.rows.find((each) =>
+            Object.entries(wanted).every(([column, value]) => Reflect.get(each, column) === value),
+          );
+          return row ? String(Math.round(row.rps)) : '-';
+        }),
+      );
+      const line = told.split('\n').find((each) => each.startsWith(`| ${name} `) && each.endsWith('|'))!;
+      const cells = line.split('|').slice(2, -1);
+      expect(cells.map((cell) => cell.replaceAll(/\s/g, ''))).toEqual(figures);
+    }
+  });
+
   it('have the figures of many sessions as they were measured, and every answer was right', async () => {
     const { documentWith } = (await import(join(ROOT, 'scripts/scale/table.mjs'))) as {
       documentWith(markdown: string, results: Record<string, object>): string;

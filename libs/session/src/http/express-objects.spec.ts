@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, type EventEmitter } from 'node:events';
 import { Agent, createServer, get, IncomingMessage, ServerResponse, type Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import { connect, type AddressInfo } from 'node:net';
@@ -126,6 +126,32 @@ describe('[express objects]', () => {
     ]);
     socket.destroy();
     client.destroy();
+  });
+
+  it.each(['the server', 'its prototype'])('pass by an emit that somebody has put on %s', async (place) => {
+    const heard: unknown[] = [];
+    const application = express();
+    application.get('/', (_, response) => response.send('right'));
+    const server = createServer(application);
+    const prototype = Object.getPrototypeOf(server) as EventEmitter;
+    const target = place === 'the server' ? server : prototype;
+    const { emit } = prototype;
+    const putOn = () => {
+      target.emit = function (event: string | symbol, ...args: unknown[]) {
+        heard.push(event);
+        return emit.call(this, event, ...args);
+      };
+    };
+    try {
+      if (target === server) putOn();
+      makeExpressObjects(server, application);
+      if (target === prototype) putOn();
+      const port = await listen(server);
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('right');
+    } finally {
+      prototype.emit = emit;
+    }
+    expect(heard).toContain('request');
   });
 
   it('are those of a server that was given classes', async () => {

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { IncomingMessage, ServerResponse, type Server } from 'node:http';
 
 /** As much of an Express application as its requests and responses need: the prototypes that it gives them. */
@@ -60,10 +61,12 @@ function withPrototype(base: NodeClass, prototype: object): unknown {
 }
 
 /** What never comes to Express stays Node's: a request for WebSockets has no `query` that could not be set, for one. */
-function leaveUpgrades(server: Server): void {
-  const emit = server.emit.bind(server) as (event: string | symbol, ...args: unknown[]) => boolean;
+function leaveUpgrades(server: EventEmitter): void {
+  const own = Object.hasOwn(server, 'emit') ? server.emit : undefined;
   server.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event === 'upgrade' || event === 'connect') Object.setPrototypeOf(args[0], IncomingMessage.prototype);
-    return emit(event, ...args);
+    // Asked for each time: what measures an application may put another there at any time.
+    const { emit } = Object.getPrototypeOf(server) as EventEmitter;
+    return (own ?? emit).call(server, event, ...args);
   };
 }
