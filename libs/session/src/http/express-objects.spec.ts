@@ -1,7 +1,7 @@
 import { once, type EventEmitter } from 'node:events';
 import { Agent, createServer, get, IncomingMessage, ServerResponse, type Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
-import { connect, type AddressInfo } from 'node:net';
+import { connect, Socket, type AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInThisContext } from 'node:vm';
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -126,6 +126,18 @@ describe('[express objects]', () => {
     ]);
     socket.destroy();
     client.destroy();
+  });
+
+  it('leave what somebody else makes for an upgrade as it is', () => {
+    class OwnRequest extends IncomingMessage {}
+    const application = express();
+    const server = createServer(application);
+    makeExpressObjects(server, application);
+    const request = new OwnRequest(new Socket());
+    const heard: unknown[] = [];
+    server.on('upgrade', (upgraded) => heard.push(Object.getPrototypeOf(upgraded)));
+    server.emit('upgrade', request, request.socket, Buffer.alloc(0));
+    expect(heard.map((prototype) => prototype === OwnRequest.prototype)).toEqual([true]);
   });
 
   it.each(['the server', 'its prototype'])('pass by an emit that somebody has put on %s', async (place) => {

@@ -32,7 +32,7 @@ export function makeExpressObjects(server: Server, { request, response }: Expres
   const classes = server as unknown as Classes;
   classes[requests] = withPrototype(IncomingMessage, request);
   classes[responses] = withPrototype(ServerResponse, response);
-  leaveUpgrades(server);
+  leaveUpgrades(server, request);
 }
 
 function symbolOf(server: Server, kept: NodeClass): symbol | undefined {
@@ -61,12 +61,18 @@ function withPrototype(base: NodeClass, prototype: object): unknown {
 }
 
 /** What never comes to Express stays Node's: a request for WebSockets has no `query` that could not be set, for one. */
-function leaveUpgrades(server: EventEmitter): void {
+function leaveUpgrades(server: EventEmitter, prototype: object): void {
   const own = Object.hasOwn(server, 'emit') ? server.emit : undefined;
   server.emit = (event: string | symbol, ...args: unknown[]) => {
-    if (event === 'upgrade' || event === 'connect') Object.setPrototypeOf(args[0], IncomingMessage.prototype);
+    if (event === 'upgrade' || event === 'connect') giveBack(args[0], prototype);
     // Asked for each time: what measures an application may put another there at any time.
     const { emit } = Object.getPrototypeOf(server) as EventEmitter;
     return (own ?? emit).call(server, event, ...args);
   };
+}
+
+/** Somebody else may have made it. */
+function giveBack(request: unknown, prototype: object): void {
+  if (!(request instanceof IncomingMessage) || Object.getPrototypeOf(request) !== prototype) return;
+  Object.setPrototypeOf(request, IncomingMessage.prototype);
 }
