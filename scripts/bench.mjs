@@ -12,6 +12,7 @@
 //   --only NAME,NAME   these variants
 //   --platform NAME    express or fastify
 //   --seconds N        per slice
+//   --servers N        of each variant, one after the other, instead of three
 //   --seed TEXT        repeats the choices of an earlier run
 //   --scenario NAME    this one of the scenarios
 //   --profile FOLDER   writes there what each server did while it was measured (as `node --cpu-prof` does), and prints the top
@@ -48,6 +49,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     platform: { type: 'string' },
     seconds: { type: 'string' },
+    servers: { type: 'string' },
     seed: { type: 'string', default: randomBytes(4).toString('hex') },
     built: { type: 'boolean', default: false },
     scenario: { type: 'string' },
@@ -55,7 +57,11 @@ const { values } = parseArgs({
   },
 });
 const variants = chooseVariants(values);
-const plan = planOf({ ...values, seconds: secondsOf(values.seconds) });
+const plan = planOf({
+  ...values,
+  seconds: numberOf('seconds', values.seconds),
+  servers: numberOf('servers', values.servers),
+});
 const profile = values.profile && resolve(values.profile);
 const platforms = PLATFORMS.filter((name) => [undefined, name].includes(values.platform));
 if (platforms.length === 0) throw new Error(`--platform is one of ${PLATFORMS.join(', ')}`);
@@ -144,9 +150,9 @@ function describeSource() {
   return git('describe', '--always', '--dirty', '--abbrev=12', '--exclude=*');
 }
 
-function secondsOf(text) {
+function numberOf(option, text) {
   if (text === undefined) return undefined;
-  const seconds = Number(text);
-  if (!(seconds > 0)) throw new Error('--seconds is a number above 0');
-  return seconds;
+  const number = Number(text);
+  if (!(number > 0)) throw new Error(`--${option} is a number above 0`);
+  return number;
 }

@@ -42,12 +42,12 @@ export const stores = ({ does }) => does === 'write' || does === 'sign-in';
  *
  * @returns {{ rows: Row[], servers: number, rounds: number, seconds: number, warmSeconds: number, firstWarmSeconds: number }}
  */
-export function planOf({ quick, full, seconds, scenario }) {
+export function planOf({ quick, full, seconds, servers, scenario }) {
   const only = (rows) => rows.filter((each) => scenario === undefined || each.scenario === scenario);
   if (quick) {
     return {
       rows: only(QUICK),
-      servers: 1,
+      servers: servers ?? 1,
       rounds: 3,
       seconds: seconds ?? 0.4,
       warmSeconds: 0.15,
@@ -56,7 +56,7 @@ export function planOf({ quick, full, seconds, scenario }) {
   }
   return {
     rows: only(full ? FULL : DEFAULT),
-    servers: 3,
+    servers: servers ?? 3,
     rounds: 2,
     seconds: seconds ?? 0.8,
     warmSeconds: 0.3,

@@ -14,6 +14,8 @@ const PG_SIMPLE = { ...EXPRESS_SESSION, cookie: { maxAge: 30 * DAY } };
 /** As the README has them. */
 const MIGRATIONS = ['CreateSessions1764000000000', 'CreateSessionFunctions1764300000000'];
 
+const EXPRESS_PROTOTYPES = 'on Express as ours makes its requests and responses: what a session costs is the rest';
+
 const OURS = { guardAll: true, cookie: { secure: false } };
 
 /**
@@ -35,7 +37,17 @@ export const VARIANTS = [
     name: 'bare (prototypes)',
     door: 'bare',
     platforms: ['express'],
-    options: { expressPrototypes: "as ours makes Express's requests and responses: what a session costs is the rest" },
+    options: { expressPrototypes: EXPRESS_PROTOTYPES },
+  },
+  {
+    name: 'bare (guard)',
+    door: 'bare',
+    platforms: ['express', 'fastify'],
+    options: {
+      expressPrototypes: EXPRESS_PROTOTYPES,
+      guard:
+        'lets everybody pass and sets the two headers of a session; a parameter, and no session: the least it can cost',
+    },
   },
   {
     name: 'select',
