@@ -60,7 +60,7 @@ const variants = chooseVariants(values);
 const plan = planOf({
   ...values,
   seconds: numberOf('seconds', values.seconds),
-  servers: numberOf('servers', values.servers),
+  servers: countOf('servers', values.servers),
 });
 const profile = values.profile && resolve(values.profile);
 const platforms = PLATFORMS.filter((name) => [undefined, name].includes(values.platform));
@@ -155,4 +155,10 @@ function numberOf(option, text) {
   const number = Number(text);
   if (!(number > 0)) throw new Error(`--${option} is a number above 0`);
   return number;
+}
+
+function countOf(option, text) {
+  const count = numberOf(option, text);
+  if (count !== undefined && !Number.isInteger(count)) throw new Error(`--${option} is a whole number above 0`);
+  return count;
 }
