@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Session, SessionGuard } from 'nestjs-typeorm-session';
 import { PLATFORMS, startApp, type TestApp } from '../support/app.js';
 import { createDatabase, migrate, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { RawConnection, rawRequest } from '../support/raw-http.js';
 import { rawOf, type AnyReply } from '../support/response-kinds.js';
 import { whileRowsAreLocked } from '../support/row-lock.js';
@@ -210,7 +211,7 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
   });
 
   const ask = (path: string) => rawRequest(app.url, { path, headers: { cookie } });
-  const saved = async () => (await database.query<{ data: object }>('SELECT data FROM sessions'))[0]?.data;
+  const saved = async () => (await database.query<{ data: object }>('SELECT data FROM sessions'))[0]!.data;
 
   it.each(['send', 'redirect', 'end', 'writeHead', 'flushHeaders', 'write'])(
     '[answer: frozen response] says that its headers are sent after %s, though it is held',
@@ -295,6 +296,7 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
     '[answer: client hung up] saves where the handler answered: %s',
     async (how) => {
       await hangUp(`/patient/${how}`);
+      await eventually(async () => 'how' in (await saved()));
       expect(await saved()).toEqual({ started: true, how });
     },
   );
@@ -307,7 +309,7 @@ describe.each(PLATFORMS)('a response that has begun on %s', (platform) => {
       connection.destroy();
       await delay(20);
     });
-    await delay(50);
+    await eventually(async () => 'how' in (await saved()));
     expect(await saved()).toEqual({ started: true, how: 'send' });
   });
 

@@ -273,7 +273,7 @@ for (const kind of DATABASES.filter(({ session }) => !session)) {
     });
 
     it('[express: idle] a session that is used lives on', async () => {
-      const brief = await startSite((await openExpressStoreAgain({ touchAfter: 20, idleTimeout: '1200ms' })).store, {
+      const brief = await startSite((await openExpressStoreAgain({ touchAfter: 20, idleTimeout: '2s' })).store, {
         rolling: true,
       });
       const client = brief.client();
@@ -283,7 +283,7 @@ for (const kind of DATABASES.filter(({ session }) => !session)) {
         const { body } = await brief.act(client, (req) => ({ a: req.session.a }));
         expect(body).toEqual({ a: 1 });
       }
-      await delay(1_500);
+      await delay(2_300);
       expect((await brief.act(client, (req) => ({ a: req.session.a ?? 'gone' }))).body).toEqual({ a: 'gone' });
       await brief.close();
     });

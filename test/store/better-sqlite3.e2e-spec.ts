@@ -54,10 +54,11 @@ for (const enableWAL of [true, false]) {
       it('waits for another process that writes, and lets this one go on meanwhile', async () => {
         const ref = await createSession(store);
         other.exec('BEGIN IMMEDIATE');
+        // Were this process held up, it would never come to the commit that it waits for.
         let ticks = 0;
-        const ticking = setInterval(() => ticks++, 5);
-        setTimeout(() => other.exec('COMMIT'), 200);
-        const begun = performance.now();
+        const ticking = setInterval(() => {
+          if (++ticks === 20) other.exec('COMMIT');
+        }, 5);
         const [incremented, found, touched] = await Promise.all([
           increment(ref),
           store.find([ref.tokenHash]),
@@ -65,8 +66,7 @@ for (const enableWAL of [true, false]) {
         ]);
         clearInterval(ticking);
         expect([incremented.status, found[0]!.status, touched!.status]).toEqual(['applied', 'live', 'applied']);
-        expect(performance.now() - begun).toBeGreaterThan(150);
-        expect(ticks).toBeGreaterThan(15);
+        expect(ticks).toBeGreaterThanOrEqual(20);
         expect(await dataOf(store, ref)).toEqual({ a: 2 });
       });
 
@@ -79,7 +79,8 @@ for (const enableWAL of [true, false]) {
           failure: 'conflict',
         });
         await expect(store.delete(ref)).rejects.toMatchObject({ failure: 'conflict' });
-        expect(performance.now() - begun).toBeLessThan(2_500);
+        // Three deadlines, and not three times the seconds that the driver would wait.
+        expect(performance.now() - begun).toBeLessThan(6_000);
         other.exec('ROLLBACK');
         expect(await dataOf(store, ref)).toEqual({ a: 1 });
         expect(await increment(ref)).toMatchObject({ value: '2' });

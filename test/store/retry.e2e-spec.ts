@@ -8,6 +8,7 @@ import { createDatabase, migrate, type TestDatabase } from '../support/database.
 import { eventually } from '../support/eventually.js';
 import { times } from '../support/lab.js';
 import { OwnPostgres } from '../support/own-postgres.js';
+import { poolOf, untilPoolIsEmpty } from '../support/pool.js';
 
 const HOUR = 3_600_000;
 const POOL_SIZE = 5;
@@ -35,8 +36,8 @@ describe('[retry] a store on PostgreSQL', () => {
 
   /** As many connections as the pool may have. */
   const fillPool = async () => {
-    const pool = (dataSource.driver as unknown as { master: pg.Pool }).master;
-    await eventually(() => pool.totalCount === 0);
+    const pool = poolOf(dataSource);
+    await untilPoolIsEmpty(dataSource);
     const clients = await times(POOL_SIZE, () => pool.connect());
     for (const client of clients) client.release();
   };

@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { resolveOptions } from './resolve-options.js';
 import type { Origin, SessionContext } from './session-context.js';
 import { SessionRow } from './session-row.js';
@@ -41,6 +40,8 @@ function rowOf(origin: Origin, answers: Partial<Record<keyof SessionStore, unkno
 }
 
 describe('SessionRow', () => {
+  afterEach(() => void jest.useRealTimers());
+
   it('has an id before it has a row, and inserts the row with it', async () => {
     const { row, calls } = rowOf(NEW);
     const { id } = row;
@@ -192,12 +193,15 @@ describe('SessionRow', () => {
   });
 
   it('[due] becomes due while a request goes on', async () => {
+    jest.useFakeTimers();
     const almost = { ...STORED, sinceTouched: DAY / 20 - 20 };
     const { row, calls } = rowOf({ status: 'live', session: almost });
     await row.write(NO_DELTA);
-    await delay(30);
+    jest.advanceTimersByTime(19);
     await row.write(NO_DELTA);
-    expect(calls.map((call) => call.at(-1) as number)).toEqual([Infinity, DAY / 20]);
+    jest.advanceTimersByTime(1);
+    await row.write(NO_DELTA);
+    expect(calls.map((call) => call.at(-1) as number)).toEqual([Infinity, Infinity, DAY / 20]);
   });
 
   describe('without a row', () => {

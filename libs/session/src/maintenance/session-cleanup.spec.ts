@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { SessionCleanup } from './session-cleanup.js';
 
-// A busy machine makes a millisecond of thirty, so the time of these tests is what they say it is.
-let now = 0;
-beforeEach(() => void jest.spyOn(performance, 'now').mockImplementation(() => now));
-afterEach(() => jest.restoreAllMocks());
+// Time passes where a test says so: a busy machine makes a millisecond of thirty.
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+afterEach(() => void jest.useRealTimers());
 
 /** Rows that have expired, and how long the database takes for a batch of them. */
 function storeOf(expired: number, milliseconds: number) {
@@ -12,7 +11,7 @@ function storeOf(expired: number, milliseconds: number) {
   let left = expired;
   const deleteExpired = (limit: number) => {
     limits.push(limit);
-    now += milliseconds;
+    jest.advanceTimersByTime(milliseconds);
     const count = Math.min(limit, left);
     left -= count;
     return Promise.resolve(count);

@@ -1,5 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { BatchQueue, type Batching } from './batch-queue.js';
 import { StatementError } from './connection.js';
 
@@ -27,6 +26,10 @@ function openQueue(more: Partial<Batching<string, string>> = {}) {
   });
   return { queue, sent };
 }
+
+// The turns of the event loop are real, and time passes where a test says so.
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+afterEach(() => void jest.useRealTimers());
 
 const LATER = Infinity;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -90,29 +93,26 @@ describe('[batch] a queue of calls', () => {
     const { queue, sent } = openQueue({ atOnce: 2, headStart: 40 });
     void queue.add('a', LATER);
     await turn();
-    const began = performance.now();
-    // In less time than makes a queue give up on a statement.
-    const soon = delay(200);
     void queue.add('b', LATER);
-    for (let turns = 0; turns < 5; turns++) await turn();
+    await turn();
     void queue.add('c', LATER);
-    const sentAt = new Promise<number>((resolve) => {
-      const look = () => (sent.length > 1 ? resolve(performance.now()) : setImmediate(look));
-      look();
-    });
-    expect(await Promise.race([soon, sentAt])).toBeGreaterThanOrEqual(began + 35);
+    jest.advanceTimersByTime(39);
+    await turn();
+    expect(sent).toHaveLength(1);
+    jest.advanceTimersByTime(1);
+    await turn();
     expect(sent.map(({ members }) => members)).toEqual([['a'], ['b', 'c']]);
   });
 
   it('[head start] keeps what did not fit no longer than that, though nobody else comes', async () => {
     const { queue, sent } = openQueue({ atOnce: 2, headStart: 10 });
-    const soon = delay(200);
     for (const member of ['a', 'b', 'c', 'd', 'e']) void queue.add(member, LATER);
-    const areSent = new Promise<true>((resolve) => {
-      const look = () => (sent.length > 1 ? resolve(true) : setImmediate(look));
-      look();
-    });
-    expect(await Promise.race([soon, areSent])).toBe(true);
+    await turn();
+    jest.advanceTimersByTime(9);
+    await turn();
+    expect(sent).toHaveLength(1);
+    jest.advanceTimersByTime(1);
+    await turn();
     expect(sent.map(({ members }) => members)).toEqual([['a', 'b', 'c', 'd'], ['e']]);
   });
 
@@ -197,7 +197,8 @@ describe('[batch] a statement without an answer', () => {
     const next = [queue.add('b', LATER), queue.add('a', LATER)];
     await turn();
     expect(sent.map(({ members }) => members)).toEqual([['a']]);
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    jest.advanceTimersByTime(250);
+    await turn();
     // But never what may not be under way twice.
     expect(sent.map(({ members }) => members)).toEqual([['a'], ['b']]);
     for (const { answer } of sent) answer();
