@@ -560,19 +560,12 @@ describe('the documents', () => {
     expect(await prettier.format(documentOf(result), options)).toBe(readFileSync(file, 'utf8'));
     expect(result.rows.filter(({ ok }) => !ok)).toEqual([]);
 
-    const rpsOf = (platform: string, scenario: string, variant: string) => {
-      const wanted = { platform, scenario, variant, connections: 64, sessions: 1000 };
-      const isWanted = (row: object) =>
-        Object.entries(wanted).every(([name, value]) => Reflect.get(row, name) === value);
-      const row = result.rows.find(isWanted);
-      return row ? String(Math.round(row.rps)) : '-';
-    };
     const figures = ['express', 'fastify'].flatMap((platform) => {
       const stack = platform === 'express' ? 'express-session + ' : '@fastify/session + ';
       const stores = ['connect-pg-simple', 'connect-typeorm', 'connect-redis'].map((store) => stack + store);
       const variants = ['ours', 'ours (without functions)', 'select', ...stores, 'bare'];
       return ['read', 'write', 'sign-in'].map((scenario) =>
-        variants.map((variant) => rpsOf(platform, scenario, variant)),
+        variants.map((variant) => rpsOf(result, platform, scenario, variant)),
       );
     });
     expect(tableUnder('Speed').map(([, ...cells]) => cells)).toEqual(figures);
@@ -600,13 +593,7 @@ describe('the documents', () => {
     };
     for (const [name, variant] of Object.entries(variants)) {
       const figures = ['read', 'write'].flatMap((scenario) =>
-        [old, recent].map((result) => {
-          const wanted = { platform: 'express', scenario, variant, connections: 64 };
-          const row = result!.rows.find((each) =>
-            Object.entries(wanted).every(([column, value]) => Reflect.get(each, column) === value),
-          );
-          return row ? String(Math.round(row.rps)) : '-';
-        }),
+        [old, recent].map((result) => rpsOf(result!, 'express', scenario, variant)),
       );
       const line = told.split('\n').find((each) => each.startsWith(`| ${name} `) && each.endsWith('|'))!;
       const cells = line.split('|').slice(2, -1);
@@ -766,6 +753,13 @@ function tableUnder(heading: string): string[][] {
 
 interface BenchResult {
   readonly rows: readonly { readonly ok: boolean; readonly rps: number }[];
+}
+
+/** Requests per second with 64 connections, as a table tells them; `-` where that was not measured. */
+function rpsOf({ rows }: BenchResult, platform: string, scenario: string, variant: string): string {
+  const wanted = { platform, scenario, variant, connections: 64, sessions: 1000 };
+  const row = rows.find((each) => Object.entries(wanted).every(([name, value]) => Reflect.get(each, name) === value));
+  return row ? String(Math.round(row.rps)) : '-';
 }
 
 interface ScaleResult {
