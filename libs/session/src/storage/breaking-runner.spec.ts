@@ -144,6 +144,7 @@ describe('[breaker] what says nothing against the database', () => {
     const asked = Array.from({ length: 20 }, ask);
     database.answer = async () => {};
     await turn();
+    pass(2);
     await askMany(1);
     for (const end of hanging) end();
     expect(await Promise.all(asked)).toEqual(Array(20).fill('deadline'));
