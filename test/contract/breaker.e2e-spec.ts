@@ -136,11 +136,12 @@ describe.each(PLATFORMS)('a database that stays away on %s', (platform) => {
     let held = 0;
     proxy.beforeStatement = (sql) => (sql.startsWith('SELECT') && held++ < 2 ? gate.pass() : undefined);
     let given = 0;
-    const hanging = visitors.slice(0, 2).map(async (visitor, index) => {
-      await new Promise((resolve) => setTimeout(resolve, 20 * index));
-      await visitor.get('/peek');
-      given += 1;
-    });
+    const hanging: Promise<unknown>[] = [];
+    for (const visitor of visitors.slice(0, 2)) {
+      hanging.push(visitor.get('/peek').then(() => (given += 1)));
+      // Two that come in the same turn share one statement, and one connection.
+      await eventually(() => held === hanging.length);
+    }
     await gate.reached;
     const replies = await Promise.all(visitors.slice(2).map((one) => one.get('/peek')));
     expect([replies.map(({ status }) => status), given]).toEqual([Array(4).fill(200), 0]);
