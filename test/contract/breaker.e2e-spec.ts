@@ -47,14 +47,7 @@ describe.each(PLATFORMS)('a database that stays away on %s', (platform) => {
     database = await createDatabase();
     await migrate(database.url);
     proxy = await startPostgresProxy(database.url);
-    app = await startApp({
-      platform,
-      databaseUrl: proxy.url,
-      controllers: [VisitController],
-      session: { guardAll: true, cleanup: false, deadline: DEADLINE },
-      typeorm: { connectTimeoutMS: 1_000 },
-      poolSize: POOL_SIZE,
-    });
+    app = await startNode(proxy);
   });
   beforeEach(async () => {
     await eventually(async () => (await app.client().post('/increment')).status === 201, 10_000);
@@ -73,7 +66,17 @@ describe.each(PLATFORMS)('a database that stays away on %s', (platform) => {
     await database?.drop();
   });
 
-  const reasons = () => app.events.map((event) => (event.type === 'store-failed' ? event.reason : event.type));
+  const startNode = ({ url }: PostgresProxy) =>
+    startApp({
+      platform,
+      databaseUrl: url,
+      controllers: [VisitController],
+      session: { guardAll: true, cleanup: false, deadline: DEADLINE },
+      typeorm: { connectTimeoutMS: 1_000 },
+      poolSize: POOL_SIZE,
+    });
+  const reasons = ({ events } = app) =>
+    events.map((event) => (event.type === 'store-failed' ? event.reason : event.type));
   /** Requests that come one after the other, and do not wait for each other, until the breaker is open. */
   const exhaustPatience = async () => {
     const asked: Promise<unknown>[] = [];
@@ -127,20 +130,23 @@ describe.each(PLATFORMS)('a database that stays away on %s', (platform) => {
   }, 60_000);
 
   it('[breaker] two connections that died in silence hold up nobody else', async () => {
+    // Of their own: what was asked in the outages before may still be under way.
+    const own = await startPostgresProxy(database.url);
+    const node = await startNode(own);
     const visitors = await times(6, async () => {
-      const visitor = app.client();
+      const visitor = node.client();
       await visitor.post('/increment');
       return visitor;
     });
     const gate = new Gate(2);
     let held = 0;
-    proxy.beforeStatement = (sql) => (sql.startsWith('SELECT') && held++ < 2 ? gate.pass() : undefined);
+    own.beforeStatement = (sql) => (sql.startsWith('SELECT') && held++ < 2 ? gate.pass() : undefined);
     let given = 0;
     const hanging: Promise<unknown>[] = [];
     for (const visitor of visitors.slice(0, 2)) {
       hanging.push(visitor.get('/peek').then(() => (given += 1)));
       // Two that come in the same turn share one statement, and one connection.
-      await eventually(() => held === hanging.length);
+      await eventually(() => held >= hanging.length);
     }
     await gate.reached;
     const replies = await Promise.all(visitors.slice(2).map((one) => one.get('/peek')));
@@ -148,8 +154,10 @@ describe.each(PLATFORMS)('a database that stays away on %s', (platform) => {
     await Promise.all(hanging);
     gate.open();
     // And they were no outage.
-    expect((await client.get('/peek')).status).toBe(200);
-    expect(reasons()).not.toContain('breaker');
+    expect((await visitors[0]!.get('/peek')).status).toBe(200);
+    expect(reasons(node)).not.toContain('breaker');
+    await node.close();
+    await own.close();
   }, 60_000);
 
   it('[breaker] stays closed where the application has all connections in use', async () => {
