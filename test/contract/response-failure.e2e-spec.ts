@@ -216,7 +216,7 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
       rows = await database.query('SELECT data FROM sessions');
       streams = new Map(stage.streams);
       // Where one is not, the test of its kind says so.
-      await eventually(() => kinds.every((kind) => streamOf(kind)?.destroyed !== false)).catch(() => {});
+      await eventually(() => kinds.every((kind) => streamOf(kind)?.destroyed !== false), 1_000).catch(() => {});
       requests.hangUp();
     }, 30_000);
 
@@ -365,7 +365,7 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
     // Sooner than an idle connection would end by itself.
     await Promise.race([connection.closed(), delay(1_000)]);
     expect(connection.isClosed).toBe(true);
-    await eventually(() => subscribers === 0);
+    await eventually(() => subscribers === 0, 1_000);
   });
 
   it('[line 1] lets a handler that goes on writing come to its end', async () => {
@@ -373,7 +373,7 @@ describe.each(PLATFORMS)('a commit that fails on %s', (platform) => {
     goAwayAfter(1);
     const response = await rawRequest(app.url, { path: '/endless', headers: { cookie } });
     expect(response.status).toBe(503);
-    await eventually(() => finished.length > 0);
+    await eventually(() => finished.length > 0, 1_000);
     expect(finished.splice(0)).toEqual(['endless']);
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { SessionCleanup } from './session-cleanup.js';
 
 // Time passes where a test says so: a busy machine makes a millisecond of thirty.
-beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
 /** Rows that have expired, and how long the database takes for a batch of them. */

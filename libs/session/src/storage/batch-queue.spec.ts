@@ -28,7 +28,7 @@ function openQueue(more: Partial<Batching<string, string>> = {}) {
 }
 
 // The turns of the event loop are real, and time passes where a test says so.
-beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] }));
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ['setImmediate'] }));
 afterEach(() => void jest.useRealTimers());
 
 const LATER = Infinity;
